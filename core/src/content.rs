@@ -1,0 +1,160 @@
+//! What a message carries: bytes that the server never looks into.
+
+use crate::id::MessageId;
+use crate::id::{DeviceId, Digest, Seq, UserId};
+use crate::limits;
+use crate::time::Timestamp;
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Opaque bytes with a type that only clients give a meaning to (text, ciphertext, …).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// What the bytes are, by the clients' convention; see `proto/`.
+    pub kind: u32,
+    /// The bytes. Shared, because a message is on its way to several places at a time.
+    pub bytes: Arc<[u8]>,
+}
+
+/// What a message carries, for whom. It cannot be larger than the limits allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content(Parts);
+
+/// A [`Content`] taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// One body for every device.
+    Shared(Body),
+    /// A body of its own for each device, as pairwise encryption needs. A device without one gets the position and no body.
+    PerDevice(Vec<(DeviceId, Body)>),
+}
+
+/// Why parts are no content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentError {
+    /// More than [`limits::CONTENT_BYTES`] bytes.
+    TooLarge,
+    /// More than [`limits::BODIES_PER_MESSAGE`] bodies, or none.
+    Bodies,
+    /// Two bodies for one device.
+    Repeated,
+}
+
+impl Content {
+    /// One body for every device.
+    ///
+    /// # Errors
+    /// If it is too large.
+    pub fn shared(kind: u32, bytes: impl Into<Arc<[u8]>>) -> Result<Self, ContentError> {
+        Self::new(Parts::Shared(Body { kind, bytes: bytes.into() }))
+    }
+
+    /// Checks the parts against the limits.
+    ///
+    /// # Errors
+    /// The first limit that they pass.
+    pub fn new(parts: Parts) -> Result<Self, ContentError> {
+        if let Parts::PerDevice(bodies) = &parts {
+            if bodies.is_empty() || bodies.len() > limits::BODIES_PER_MESSAGE {
+                return Err(ContentError::Bodies);
+            }
+            let devices: BTreeSet<_> = bodies.iter().map(|(device, _)| device).collect();
+            if devices.len() < bodies.len() {
+                return Err(ContentError::Repeated);
+            }
+        }
+        let content = Self(parts);
+        if content.size() > limits::CONTENT_BYTES {
+            return Err(ContentError::TooLarge);
+        }
+        Ok(content)
+    }
+
+    /// The parts.
+    pub fn parts(&self) -> &Parts {
+        &self.0
+    }
+
+    /// Bytes of all bodies together.
+    pub fn size(&self) -> usize {
+        match &self.0 {
+            Parts::Shared(body) => body.bytes.len(),
+            Parts::PerDevice(bodies) => bodies.iter().map(|(_, body)| body.bytes.len()).sum(),
+        }
+    }
+
+    /// The body that is for this device.
+    pub fn body_for(&self, device: DeviceId) -> Option<&Body> {
+        match &self.0 {
+            Parts::Shared(body) => Some(body),
+            Parts::PerDevice(bodies) => bodies.iter().find(|(to, _)| *to == device).map(|(_, body)| body),
+        }
+    }
+
+    /// What tells this content from every other: a retry with the same digest is the same message.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        let mut body = |to: DeviceId, body: &Body| {
+            hasher.update(&to.user.0.to_le_bytes()).update(&to.serial.to_le_bytes());
+            hasher.update(&body.kind.to_le_bytes()).update(&(body.bytes.len() as u64).to_le_bytes()).update(&body.bytes);
+        };
+        match &self.0 {
+            // Serial 0 is no device's, so a shared body never looks like one device's body.
+            Parts::Shared(shared) => body(DeviceId { user: UserId(0), serial: 0 }, shared),
+            Parts::PerDevice(bodies) => bodies.iter().for_each(|(to, own)| body(*to, own)),
+        }
+        Digest(*hasher.finalize().as_bytes())
+    }
+}
+
+/// A position of a conversation as one device gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands.
+    pub seq: Seq,
+    /// The device that sent it.
+    pub sender: DeviceId,
+    /// The name that the sender gave it.
+    pub id: MessageId,
+    /// When the server accepted it. Never goes back within a conversation; says nothing about order.
+    pub at: Timestamp,
+    /// What it carries for this device. `None` where it carries nothing for it, or where the stored value was damaged.
+    pub body: Option<Body>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(serial: u16) -> DeviceId {
+        DeviceId { user: UserId(1), serial }
+    }
+
+    fn body(bytes: &[u8]) -> Body {
+        Body { kind: 1, bytes: bytes.into() }
+    }
+
+    #[test]
+    fn limits_are_checked_when_a_content_is_made() {
+        assert!(Content::shared(0, vec![0; limits::CONTENT_BYTES]).is_ok());
+        assert_eq!(Content::shared(0, vec![0; limits::CONTENT_BYTES + 1]), Err(ContentError::TooLarge));
+        assert_eq!(Content::new(Parts::PerDevice(vec![])), Err(ContentError::Bodies));
+        let twice = vec![(device(1), body(b"a")), (device(1), body(b"b"))];
+        assert_eq!(Content::new(Parts::PerDevice(twice)), Err(ContentError::Repeated));
+    }
+
+    #[test]
+    fn every_difference_shows_in_the_digest() {
+        let contents = [
+            Content::shared(1, *b"ab"),
+            Content::shared(2, *b"ab"),
+            Content::shared(1, *b"abc"),
+            Content::new(Parts::PerDevice(vec![(device(1), body(b"ab"))])),
+            Content::new(Parts::PerDevice(vec![(device(2), body(b"ab"))])),
+            Content::new(Parts::PerDevice(vec![(device(1), body(b"a")), (device(2), body(b"b"))])),
+        ];
+        let digests: BTreeSet<_> = contents.iter().map(|content| content.as_ref().unwrap().digest()).collect();
+        assert_eq!(digests.len(), contents.len());
+    }
+}

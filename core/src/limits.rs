@@ -1,0 +1,72 @@
+//! A limit on everything, in one file, with the relations between them checked when core is compiled.
+//!
+//! What an operator may choose is in [`crate::gateway::Config`]; what is here is part of the protocol or of the stored format.
+
+use crate::time::Millis;
+
+/// Devices that a user may have linked at one time.
+pub const DEVICES_PER_USER: usize = 8;
+/// Bytes of a message's content, all bodies together.
+pub const CONTENT_BYTES: usize = 64 * 1024;
+/// Bodies of one message: one for each device of both people of a direct conversation.
+pub const BODIES_PER_MESSAGE: usize = 2 * DEVICES_PER_USER;
+/// Bytes of a device's or user's displayed name.
+pub const NAME_BYTES: usize = 64;
+/// Bytes of a WebSocket message in either direction: a content and what stands around it.
+pub const FRAME_BYTES: usize = 96 * 1024;
+/// Bytes of a stored value (FoundationDB allows 100,000).
+pub const VALUE_BYTES: usize = 80 * 1024;
+/// Rows that one transaction writes at the most, so that it stays well under FoundationDB's 10 MB and five seconds.
+pub const COMMANDS_PER_TRANSACTION: usize = 256;
+/// Bytes of content that the commands of one transaction carry together.
+pub const TRANSACTION_BYTES: usize = 512 * 1024;
+/// Entries in one page of a log.
+pub const PAGE_ENTRIES: u32 = 64;
+/// Bytes after which a page of a log takes no further entry.
+pub const PAGE_BYTES: usize = 64 * 1024;
+/// Conversations in one page of a device's dirty set or of a chat list.
+pub const PAGE_CONVERSATIONS: u32 = 128;
+/// Phone numbers in one look-up, and conversations in one question for receipts.
+pub const BATCH_ITEMS: usize = 100;
+/// Wake-ups that a gateway takes at a time.
+pub const PAGE_WAKES: u32 = 512;
+/// Bytes of an entry up to which it rides along with its wake-up, so that a device that is up to date gets it without another read.
+pub const WAKE_ENTRY_BYTES: usize = 4 * 1024;
+/// Conversations that a session refers to by a short handle; the ones beyond are named in full.
+pub const HANDLES_PER_SESSION: usize = 1024;
+/// Users whose presence a session watches at one time.
+pub const WATCHES_PER_SESSION: usize = 64;
+/// Devices that are told of one user's coming and going.
+pub const WATCHERS_PER_USER: u32 = 256;
+/// Contacts of a user, and likewise users on a block list.
+pub const CONTACTS_PER_USER: u32 = 4096;
+/// A verification code is good for this long.
+pub const CODE_LIFE: Millis = Millis::seconds(10 * 60);
+/// Wrong answers after which a verification code is void.
+pub const CODE_ATTEMPTS: u8 = 5;
+/// Verification codes that one phone number may ask for within [`CODE_WINDOW`].
+pub const CODES_PER_WINDOW: u8 = 5;
+/// See [`CODES_PER_WINDOW`].
+pub const CODE_WINDOW: Millis = Millis::seconds(60 * 60);
+/// How long a device's token is good for.
+pub const TOKEN_LIFE: Millis = Millis::days(30);
+/// How long after its end a token may still be exchanged for a new one.
+pub const TOKEN_GRACE: Millis = Millis::days(90);
+/// A client that has nothing to say sends a ping after this long.
+pub const HEARTBEAT: Millis = Millis::seconds(30);
+/// A peer that was not heard for this long is taken for dead.
+pub const DEAD_AFTER: Millis = Millis::seconds(90);
+/// A gateway's lease.
+pub const LEASE: Millis = Millis::seconds(30);
+/// How often a gateway renews its lease, and looks for leases that have run out.
+pub const LEASE_RENEWAL: Millis = Millis::seconds(10);
+
+const _: () = {
+    assert!(CONTENT_BYTES + 8 * 1024 < VALUE_BYTES, "a content fits into a log entry");
+    assert!(CONTENT_BYTES + 8 * 1024 < FRAME_BYTES, "a content fits into a frame");
+    assert!(PAGE_BYTES <= CONTENT_BYTES && PAGE_BYTES + CONTENT_BYTES < 2 * FRAME_BYTES, "a page is at most one entry over its bytes");
+    assert!(WAKE_ENTRY_BYTES * (PAGE_WAKES as usize) < 4 * 1024 * 1024, "a page of wake-ups is a small transaction");
+    assert!(2 * HEARTBEAT.0 < DEAD_AFTER.0, "one lost ping does not end a session");
+    assert!(3 * LEASE_RENEWAL.0 <= LEASE.0, "two failed renewals do not end a lease");
+    assert!(LEASE.0 + 2 * LEASE_RENEWAL.0 < DEAD_AFTER.0, "no presence outlives its gateway by more than DEAD_AFTER");
+};

@@ -1,0 +1,157 @@
+//! What a device did wrong, with numbers that never change.
+
+use crate::id::Seq;
+use crate::time::Millis;
+
+/// The device's fault, or a limit that it met: the command changed nothing.
+///
+/// Each kind has a stable number on the wire ([`Reject::code`]); a number is never given to another kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reject {
+    /// The frame came before the session was open, or a second greeting came.
+    OutOfTurn,
+    /// No such device, or another secret: register again.
+    BadToken,
+    /// The token has run out: renew it, then send again what was refused.
+    TokenExpired,
+    /// The device was removed from its account.
+    DeviceRemoved,
+    /// No account has this id or phone number.
+    UnknownUser,
+    /// The user takes no part in that conversation.
+    NotMember,
+    /// A handle that this session was never given.
+    UnknownHandle,
+    /// The same message id was used before with another content.
+    MessageIdReused,
+    /// The content is too large, has too many bodies, or two for one device.
+    BadContent,
+    /// A position that the conversation has not reached: the server was restored, or the device is mistaken.
+    BeyondHead {
+        /// The last position that there is.
+        head: Seq,
+    },
+    /// Too many at once: wait.
+    TooMany {
+        /// When to try again, from now.
+        retry_after: Millis,
+    },
+    /// The account has its full number of devices: remove one.
+    TooManyDevices,
+    /// A list (contacts, blocked users, watches) is full.
+    ListFull,
+    /// The verification code is wrong.
+    WrongCode,
+    /// The verification code has run out, was used, or was guessed at too often: ask for another.
+    CodeVoid,
+    /// The store refuses work for the moment: keep what was refused, and send it again when the server says or after a delay.
+    Unavailable,
+    /// An earlier command of this session was refused for the moment, so this one must not overtake it: send both again, in order.
+    Superseded,
+    /// A stored value that this needs does not decode. It was reported; everything else goes on.
+    Damaged,
+    /// Something that makes no sense, such as a conversation with oneself.
+    Nonsense,
+    /// One of the two has blocked the other. Said openly, because a message that looks sent and never arrives would make the ticks a lie.
+    NotAllowed,
+}
+
+impl Reject {
+    /// The stable number on the wire.
+    pub fn code(self) -> u32 {
+        match self {
+            Self::OutOfTurn => 1,
+            Self::BadToken => 2,
+            Self::TokenExpired => 3,
+            Self::DeviceRemoved => 4,
+            Self::UnknownUser => 5,
+            Self::NotMember => 6,
+            Self::UnknownHandle => 7,
+            Self::MessageIdReused => 8,
+            Self::BadContent => 9,
+            Self::BeyondHead { .. } => 10,
+            Self::TooMany { .. } => 11,
+            Self::TooManyDevices => 12,
+            Self::ListFull => 13,
+            Self::WrongCode => 14,
+            Self::CodeVoid => 15,
+            Self::Unavailable => 16,
+            Self::Superseded => 17,
+            Self::Damaged => 18,
+            Self::Nonsense => 19,
+            Self::NotAllowed => 20,
+        }
+    }
+
+    /// The number that comes with some kinds on the wire: a position for [`Reject::BeyondHead`], milliseconds for [`Reject::TooMany`].
+    pub fn detail(self) -> u64 {
+        match self {
+            Self::BeyondHead { head } => head.0,
+            Self::TooMany { retry_after } => retry_after.0,
+            Self::OutOfTurn
+            | Self::BadToken
+            | Self::TokenExpired
+            | Self::DeviceRemoved
+            | Self::UnknownUser
+            | Self::NotMember
+            | Self::UnknownHandle
+            | Self::MessageIdReused
+            | Self::BadContent
+            | Self::TooManyDevices
+            | Self::ListFull
+            | Self::WrongCode
+            | Self::CodeVoid
+            | Self::Unavailable
+            | Self::Superseded
+            | Self::Damaged
+            | Self::Nonsense
+            | Self::NotAllowed => 0,
+        }
+    }
+
+    /// Reads a reject off the wire; `None` for a number that this version does not know.
+    pub fn from_code(code: u32, detail: u64) -> Option<Self> {
+        Some(match code {
+            1 => Self::OutOfTurn,
+            2 => Self::BadToken,
+            3 => Self::TokenExpired,
+            4 => Self::DeviceRemoved,
+            5 => Self::UnknownUser,
+            6 => Self::NotMember,
+            7 => Self::UnknownHandle,
+            8 => Self::MessageIdReused,
+            9 => Self::BadContent,
+            10 => Self::BeyondHead { head: Seq(detail) },
+            11 => Self::TooMany { retry_after: Millis(detail) },
+            12 => Self::TooManyDevices,
+            13 => Self::ListFull,
+            14 => Self::WrongCode,
+            15 => Self::CodeVoid,
+            16 => Self::Unavailable,
+            17 => Self::Superseded,
+            18 => Self::Damaged,
+            19 => Self::Nonsense,
+            20 => Self::NotAllowed,
+            _ => return None,
+        })
+    }
+
+    /// Whether the very same request can succeed later, so that the client keeps it and sends it again.
+    pub fn is_for_now(self) -> bool {
+        matches!(self, Self::TokenExpired | Self::TooMany { .. } | Self::Unavailable | Self::Superseded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_read_back_as_the_reject_that_it_was() {
+        let known: alloc::vec::Vec<_> = (0..64).filter_map(|code| Reject::from_code(code, 7)).collect();
+        assert_eq!(known.len(), 20);
+        for reject in known {
+            assert_eq!(Reject::from_code(reject.code(), reject.detail()), Some(reject));
+        }
+    }
+}
