@@ -7,10 +7,16 @@ extern crate alloc;
 #[macro_use]
 extern crate std;
 
+pub mod chain;
+pub mod command;
 pub mod content;
+pub mod event;
 pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod reject;
+pub mod rows;
 pub mod store;
 pub mod time;
+pub mod transact;
+pub mod view;

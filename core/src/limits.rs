@@ -52,14 +52,20 @@ pub const CODE_WINDOW: Millis = Millis::seconds(60 * 60);
 pub const TOKEN_LIFE: Millis = Millis::days(30);
 /// How long after its end a token may still be exchanged for a new one.
 pub const TOKEN_GRACE: Millis = Millis::days(90);
+/// How long the token before stays good after an exchange, because the answer to the exchange may be lost.
+pub const TOKEN_OVERLAP: Millis = Millis::days(1);
 /// A client that has nothing to say sends a ping after this long.
 pub const HEARTBEAT: Millis = Millis::seconds(30);
 /// A peer that was not heard for this long is taken for dead.
 pub const DEAD_AFTER: Millis = Millis::seconds(90);
-/// A gateway's lease.
+/// A gateway whose lease was not renewed for this long is taken for dead.
 pub const LEASE: Millis = Millis::seconds(30);
 /// How often a gateway renews its lease, and looks for leases that have run out.
 pub const LEASE_RENEWAL: Millis = Millis::seconds(10);
+/// Gateways that a look at the leases sees.
+pub const GATEWAYS: u32 = 4096;
+/// Sessions of a dead gateway that are ended in one transaction.
+pub const PAGE_SESSIONS: u32 = 64;
 
 const _: () = {
     assert!(CONTENT_BYTES + 8 * 1024 < VALUE_BYTES, "a content fits into a log entry");

@@ -1,0 +1,435 @@
+//! What may be asked of the store's machine, and what it answers.
+//!
+//! A command asks; it may be refused ([`Reject`](crate::reject::Reject)), and it is safe to run again: a retry finds the traces of its
+//! first run and hears the same answer.
+
+use crate::content::{Content, Entry};
+use crate::frame::{Chat, Presence, Privacy, UserCard, UserList};
+use crate::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
+use crate::store::{Key, Lane};
+use crate::time::Timestamp;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A request to the store's machine. What needs random bytes carries them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A verification code was made for a phone number and is about to be sent to it.
+    RequestCode {
+        /// Whose.
+        phone: Phone,
+        /// The code's digest; see [`code_digest`].
+        code: Digest,
+    },
+    /// Links a device to the account of a phone number, and makes the account if there is none. Answer: [`Reply::Registered`].
+    Register {
+        /// The number that the code was sent to.
+        phone: Phone,
+        /// The digest of the code that came back.
+        code: Digest,
+        /// The digest of the device's secret. It also tells a retry from another device.
+        secret: Digest,
+        /// The id that the account gets if there is none yet.
+        new_user: UserId,
+        /// A name by which the owner knows the device; at most [`crate::limits::NAME_BYTES`].
+        name: String,
+    },
+    /// A device has connected. Answer: [`Reply::Opened`].
+    OpenSession {
+        /// Which device.
+        device: DeviceId,
+        /// The digest of the secret that it showed.
+        secret: Digest,
+        /// To which gateway.
+        gateway: GatewayId,
+        /// The connection's number at that gateway: it tells this session from every other there.
+        epoch: SessionEpoch,
+        /// Which run of the client program it is; see [`ClientFrame::Hello`](crate::frame::ClientFrame::Hello).
+        run: u64,
+    },
+    /// A device's connection has ended. Changes nothing if a newer session has taken its place.
+    EndSession {
+        /// Which device.
+        device: DeviceId,
+        /// At which gateway.
+        gateway: GatewayId,
+        /// Which of the device's sessions.
+        epoch: SessionEpoch,
+        /// When the device was last heard.
+        heard: Timestamp,
+    },
+    /// These users' devices were heard.
+    Heard {
+        /// Each with the time.
+        users: Vec<(UserId, Timestamp)>,
+    },
+    /// A message. Answer: [`Reply::Sent`].
+    Send {
+        /// The sending device.
+        from: DeviceId,
+        /// Where to.
+        conversation: ConversationId,
+        /// Its name, the same for every retry.
+        id: MessageId,
+        /// What it carries.
+        content: Content,
+    },
+    /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`].
+    Acknowledge {
+        /// Which device.
+        device: DeviceId,
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// Never beyond what was sent to the device.
+        delivered: Seq,
+        /// Clamped to what the device has.
+        read: Seq,
+    },
+    /// A page of a conversation's log. Answer: [`Reply::Page`].
+    ReadLog {
+        /// For which device.
+        device: DeviceId,
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// The position before the first entry wanted; `None` for the device's cursor.
+        after: Option<Seq>,
+    },
+    /// A page of a device's dirty set. Answer: [`Reply::Dirty`].
+    ReadDirty {
+        /// Whose.
+        device: DeviceId,
+        /// The last conversation of the previous page.
+        after: Option<ConversationId>,
+    },
+    /// How far the other side of each conversation has got. Answer: [`Reply::Receipts`].
+    AskReceipts {
+        /// Who asks.
+        user: UserId,
+        /// Conversations of the asker's.
+        conversations: Vec<ConversationId>,
+    },
+    /// The user is typing, or has stopped. Leaves no trace but the wake-ups. Answer: [`Reply::Done`].
+    Typing {
+        /// The device on which the user types.
+        from: DeviceId,
+        /// In which conversation.
+        conversation: ConversationId,
+        /// Whether they are typing.
+        active: bool,
+    },
+    /// A session wants to be told of a user's coming and going. Answer: [`Reply::Presence`].
+    Watch {
+        /// The session's device.
+        device: DeviceId,
+        /// The session's gateway.
+        gateway: GatewayId,
+        /// Whom it watches.
+        user: UserId,
+    },
+    /// The end of [`Command::Watch`]. Answer: [`Reply::Done`].
+    Unwatch {
+        /// The session's device.
+        device: DeviceId,
+        /// Whom it watched.
+        user: UserId,
+    },
+    /// Which phone numbers have accounts. Answer: [`Reply::Users`].
+    FindUsers {
+        /// The numbers.
+        phones: Vec<Phone>,
+    },
+    /// Who is behind an id. Answer: [`Reply::Users`].
+    AskUser {
+        /// The id.
+        user: UserId,
+    },
+    /// A page of a user's conversations. Answer: [`Reply::Chats`].
+    ListChats {
+        /// Whose.
+        user: UserId,
+        /// The last conversation of the previous page.
+        after: Option<ConversationId>,
+    },
+    /// Puts a user on a list of another's, or takes them off. Answer: [`Reply::Done`].
+    SetListed {
+        /// Whose list.
+        owner: UserId,
+        /// Which list.
+        list: UserList,
+        /// Whom.
+        user: UserId,
+        /// On, or off.
+        listed: bool,
+    },
+    /// Who may see a user's presence. Answer: [`Reply::Done`].
+    SetPrivacy {
+        /// Whose presence.
+        user: UserId,
+        /// From now on.
+        privacy: Privacy,
+    },
+    /// Exchanges a device's token. The old one stays good for [`crate::limits::TOKEN_OVERLAP`]. Answer: [`Reply::Renewed`].
+    Renew {
+        /// Which device.
+        device: DeviceId,
+        /// The digest of the new secret.
+        secret: Digest,
+    },
+    /// Removes a device from its account; its session is closed. Answer: [`Reply::Done`].
+    RemoveDevice {
+        /// Which one.
+        device: DeviceId,
+    },
+    /// Reads the wake-ups that have gathered for a gateway, and clears those that it has seen to. Answer: [`Reply::Wakes`].
+    TakeWakes {
+        /// Which gateway.
+        gateway: GatewayId,
+        /// Wake-ups of earlier answers. One that has changed since is answered again, not cleared, so that none is lost with an answer.
+        seen: Vec<SeenWake>,
+    },
+    /// A gateway begins, and gets its lease. Answer: [`Reply::Done`].
+    Begin {
+        /// Which gateway.
+        gateway: GatewayId,
+    },
+    /// A gateway is alive. Answer: [`Reply::Lease`].
+    RenewLease {
+        /// Which gateway.
+        gateway: GatewayId,
+    },
+    /// Which gateways there are. Answer: [`Reply::Leases`].
+    ReadLeases,
+    /// Ends the lease of a gateway that has not renewed it, and the sessions under it, some at a time. Answer: [`Reply::Reaped`].
+    ///
+    /// Whether a gateway is dead is judged by how long the judge saw no renewal, so the clocks of two gateways are never compared.
+    Reap {
+        /// Which gateway.
+        gateway: GatewayId,
+        /// Its last renewal, as seen by the judge. Nothing happens if there was another since.
+        renewals: u64,
+    },
+}
+
+/// A wake-up that was answered before: its row and a stamp of what it said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeenWake {
+    /// The row.
+    pub key: Key,
+    /// Of its value; see [`stamp`].
+    pub stamp: u64,
+}
+
+/// What tells one value of a wake-up from another.
+pub fn stamp(value: &[u8]) -> u64 {
+    let digest = blake3::hash(value);
+    let first = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
+    u64::from_le_bytes(*first)
+}
+
+/// What a command answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It was carried out, now or by an earlier try.
+    Done,
+    /// The device belongs to the account.
+    Registered {
+        /// The device's name from now on.
+        device: DeviceId,
+        /// When its token runs out.
+        expires: Timestamp,
+    },
+    /// The session is open.
+    Opened {
+        /// The session's number.
+        epoch: SessionEpoch,
+        /// When the token runs out.
+        expires: Timestamp,
+        /// The first page of what the device has not acknowledged.
+        dirty: DirtyPage,
+    },
+    /// The message stands in the log.
+    Sent {
+        /// Its position.
+        seq: Seq,
+        /// When it was accepted.
+        at: Timestamp,
+        /// The sending device's cursor in that conversation.
+        cursor: Seq,
+    },
+    /// See [`Command::ReadLog`].
+    Page {
+        /// The position before the first entry.
+        after: Seq,
+        /// Contiguous.
+        entries: Vec<Entry>,
+        /// The last position of the conversation.
+        head: Seq,
+    },
+    /// See [`Command::ReadDirty`].
+    Dirty(DirtyPage),
+    /// See [`Command::AskReceipts`]: conversation, delivered, read.
+    Receipts(Vec<(ConversationId, Seq, Seq)>),
+    /// See [`Command::Watch`].
+    Presence(Presence),
+    /// See [`Command::FindUsers`].
+    Users(Vec<UserCard>),
+    /// See [`Command::ListChats`].
+    Chats {
+        /// In the order of conversation ids.
+        chats: Vec<Chat>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// See [`Command::Renew`].
+    Renewed {
+        /// When the new token runs out.
+        expires: Timestamp,
+    },
+    /// See [`Command::TakeWakes`].
+    Wakes {
+        /// What they say, each with the device that it is for.
+        wakes: Vec<(DeviceId, Wake)>,
+        /// What to hand in as seen once they are seen to.
+        seen: Vec<SeenWake>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// See [`Command::RenewLease`].
+    Lease {
+        /// False when the lease is gone: another gateway has ended this one's sessions.
+        held: bool,
+    },
+    /// See [`Command::ReadLeases`]: each gateway with the number of its renewals.
+    Leases(Vec<(GatewayId, u64)>),
+    /// See [`Command::Reap`].
+    Reaped {
+        /// Whether there is more to reap.
+        more: bool,
+    },
+}
+
+/// Conversations that are ahead of a device, each with the position up to which they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirtyPage {
+    /// In the order of conversation ids.
+    pub conversations: Vec<(ConversationId, Seq)>,
+    /// Whether there are more after the last of these.
+    pub more: bool,
+}
+
+/// Something that a gateway should look at or pass on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A conversation is ahead of the device.
+    Dirty {
+        /// Which one.
+        conversation: ConversationId,
+        /// At least up to here.
+        upto: Seq,
+        /// The entry at that position, where it is small enough to ride along.
+        entry: Option<Entry>,
+    },
+    /// The other side of a conversation has got further.
+    Receipt {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// Their watermark.
+        delivered: Seq,
+        /// Their watermark.
+        read: Seq,
+    },
+    /// The other side of a conversation is typing, or has stopped.
+    Typing {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// Whether they are typing.
+        active: bool,
+    },
+    /// A watched user has come or gone.
+    Presence {
+        /// Who.
+        user: UserId,
+        /// What this watcher may see.
+        presence: Presence,
+    },
+    /// A newer session of the device has taken the place of one at this gateway.
+    Replaced {
+        /// The number of the one that has ended.
+        epoch: SessionEpoch,
+        /// Whether the newer one is of the same run of the client program, as when a connection was given up and was late to arrive.
+        by_same_run: bool,
+    },
+    /// The device was removed from its account.
+    Removed,
+}
+
+impl Command {
+    /// Whether it most likely writes no durable row.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::RequestCode { .. }
+            | Self::Register { .. }
+            | Self::EndSession { .. }
+            | Self::Heard { .. }
+            | Self::Send { .. }
+            | Self::Acknowledge { .. }
+            | Self::SetListed { .. }
+            | Self::SetPrivacy { .. }
+            | Self::Renew { .. }
+            | Self::RemoveDevice { .. } => Lane::Durable,
+            Self::OpenSession { .. }
+            | Self::ReadLog { .. }
+            | Self::ReadDirty { .. }
+            | Self::AskReceipts { .. }
+            | Self::Typing { .. }
+            | Self::Watch { .. }
+            | Self::Unwatch { .. }
+            | Self::FindUsers { .. }
+            | Self::AskUser { .. }
+            | Self::ListChats { .. }
+            | Self::TakeWakes { .. }
+            | Self::Begin { .. }
+            | Self::RenewLease { .. }
+            | Self::ReadLeases
+            | Self::Reap { .. } => Lane::Quick,
+        }
+    }
+
+    /// Bytes of content that it carries.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Send { content, .. } => content.size(),
+            Self::RequestCode { .. }
+            | Self::Register { .. }
+            | Self::OpenSession { .. }
+            | Self::EndSession { .. }
+            | Self::Heard { .. }
+            | Self::Acknowledge { .. }
+            | Self::ReadLog { .. }
+            | Self::ReadDirty { .. }
+            | Self::AskReceipts { .. }
+            | Self::Typing { .. }
+            | Self::Watch { .. }
+            | Self::Unwatch { .. }
+            | Self::FindUsers { .. }
+            | Self::AskUser { .. }
+            | Self::ListChats { .. }
+            | Self::SetListed { .. }
+            | Self::SetPrivacy { .. }
+            | Self::Renew { .. }
+            | Self::RemoveDevice { .. }
+            | Self::TakeWakes { .. }
+            | Self::Begin { .. }
+            | Self::RenewLease { .. }
+            | Self::ReadLeases
+            | Self::Reap { .. } => 0,
+        }
+    }
+}
+
+/// What the store keeps of a verification code.
+pub fn code_digest(phone: &Phone, code: &str) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key("doubletick 2026 verification code");
+    hasher.update(phone.as_str().as_bytes()).update(&[0]).update(code.trim().as_bytes());
+    Digest(*hasher.finalize().as_bytes())
+}

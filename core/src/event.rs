@@ -1,0 +1,196 @@
+//! What has happened. An event cannot be refused; [`crate::transact`] turns it into rows, and says what must be done about it.
+
+use crate::content::Content;
+use crate::frame::UserList;
+use crate::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, Side, UserId};
+use crate::rows::{Account, Device, Head, Receipt, Session, Tally, Verification};
+use crate::store::Key;
+use crate::time::Timestamp;
+use alloc::vec::Vec;
+
+/// Something that has happened. A batch's events stand in the order of its commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A phone number's verification moved on: a code was made, guessed wrongly, or used. Says nothing about the account.
+    VerificationMoved {
+        /// Whose.
+        phone: Phone,
+        /// As it is from now on.
+        state: Verification,
+    },
+    /// There is an account for this phone number from now on. Once for each user.
+    AccountCreated {
+        /// The new user.
+        user: UserId,
+        /// Theirs from now on.
+        phone: Phone,
+    },
+    /// An account is like this from now on: a device was linked or removed, a setting changed.
+    AccountChanged {
+        /// Whose.
+        user: UserId,
+        /// As it is from now on.
+        account: Account,
+    },
+    /// A device proves itself like this from now on: it was linked, or has exchanged its token.
+    DeviceChanged {
+        /// Which one.
+        device: DeviceId,
+        /// As it is from now on.
+        state: Device,
+    },
+    /// A device belongs to no account from now on.
+    DeviceRemoved {
+        /// Which one.
+        device: DeviceId,
+    },
+    /// A device has a conversation in its chat list from now on, for each of its two people. Once for each conversation.
+    ConversationStarted {
+        /// Which one.
+        conversation: ConversationId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A message stands in the log. Once for each position.
+    MessageSent(MessageSent),
+    /// A device has everything in a conversation up to here, or needs nothing before it. Only ever moves forwards.
+    CursorMoved {
+        /// Which device.
+        device: DeviceId,
+        /// In which conversation.
+        conversation: ConversationId,
+        /// The device's position.
+        upto: Seq,
+        /// Whether nothing is left that the device does not have.
+        caught_up: bool,
+    },
+    /// A user has got further in a conversation.
+    ReceiptMoved {
+        /// Which user.
+        user: UserId,
+        /// In which conversation.
+        conversation: ConversationId,
+        /// As far as this.
+        receipt: Receipt,
+        /// Whether the other side's ticks change by it.
+        tell: bool,
+    },
+    /// A device is connected.
+    SessionOpened {
+        /// Which device.
+        device: DeviceId,
+        /// To which gateway.
+        gateway: GatewayId,
+        /// Which of the gateway's connections.
+        epoch: SessionEpoch,
+        /// Which run of the client program.
+        run: u64,
+        /// The session that it takes the place of.
+        replaces: Option<Session>,
+    },
+    /// A device is not connected any more.
+    SessionEnded {
+        /// Which device.
+        device: DeviceId,
+        /// At which gateway it was.
+        gateway: GatewayId,
+    },
+    /// A gateway's list named a session that is not the device's present one, and names it no more.
+    SessionUnlisted {
+        /// Which device.
+        device: DeviceId,
+        /// Whose list.
+        gateway: GatewayId,
+    },
+    /// A user has come online or gone offline. Not written when one of several devices comes or goes.
+    PresenceChanged {
+        /// Who.
+        user: UserId,
+        /// Online, or offline.
+        online: bool,
+    },
+    /// A device of a user was heard. Written about once a minute for each connected user.
+    Heard {
+        /// Who.
+        user: UserId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user is typing, or has stopped. Leaves no row.
+    Typing {
+        /// Who.
+        user: UserId,
+        /// In which conversation.
+        conversation: ConversationId,
+        /// Whether they are typing.
+        active: bool,
+    },
+    /// A session watches a user's presence, or watches it no more.
+    WatchChanged {
+        /// Who is watched.
+        user: UserId,
+        /// By which device.
+        device: DeviceId,
+        /// At which gateway; `None` for no more.
+        gateway: Option<GatewayId>,
+    },
+    /// A user stands on another's list, or stands there no more.
+    ListChanged {
+        /// Whose list.
+        owner: UserId,
+        /// Which.
+        list: UserList,
+        /// Who.
+        user: UserId,
+        /// Since when; `None` for no more.
+        since: Option<Timestamp>,
+    },
+    /// A gateway has taken these wake-ups, and answers for them.
+    WakesTaken {
+        /// Their rows.
+        keys: Vec<Key>,
+    },
+    /// A gateway is alive.
+    LeaseRenewed {
+        /// Which gateway.
+        gateway: GatewayId,
+        /// How often it has renewed its lease.
+        renewals: u64,
+    },
+    /// A gateway's lease has ended, and every session under it.
+    LeaseEnded {
+        /// Which gateway.
+        gateway: GatewayId,
+    },
+}
+
+/// A message stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageSent {
+    /// Of which conversation.
+    pub conversation: ConversationId,
+    /// Its position.
+    pub seq: Seq,
+    /// The sending device.
+    pub sender: DeviceId,
+    /// The side of the sender.
+    pub side: Side,
+    /// The sender's name for it.
+    pub id: MessageId,
+    /// When it was accepted. Not before the entry that precedes it.
+    pub at: Timestamp,
+    /// The chain's link.
+    pub chain: Digest,
+    /// Messages of each side up to and with this one.
+    pub tally: Tally,
+    /// What it carries.
+    pub content: Content,
+    /// The content's digest.
+    pub digest: Digest,
+    /// The head before it.
+    pub before: Head,
+    /// The device epochs of both accounts: low, high.
+    pub device_epochs: [u32; 2],
+    /// The devices that it is for: all of both users but the sending one.
+    pub devices: Vec<DeviceId>,
+}

@@ -1,0 +1,384 @@
+//! The keys: one order-preserving encoding. Ids are big-endian, so that the order of the bytes is the order of the values.
+
+use super::envelope::Row;
+use super::{
+    Account, ChatRow, Counter, Cursor, Device, Head, Index, Lease, Listed, LogEntry, PhoneRow, Receipt, Session, SessionOf, StoredWake,
+    Verification, Watcher,
+};
+use crate::frame::UserList;
+use crate::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Seq, UserId};
+use crate::store::{Key, Scan};
+use core::marker::PhantomData;
+
+/// The place of a row: a key that knows what its value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At<R> {
+    /// The key.
+    pub key: Key,
+    row: PhantomData<R>,
+}
+
+/// What a wake-up is about. One device has at most one wake-up for each topic at a time: a later one takes the place of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// A conversation is ahead.
+    Dirty(ConversationId),
+    /// The other side of a conversation has got further.
+    Receipt(ConversationId),
+    /// The other side of a conversation is typing.
+    Typing(ConversationId),
+    /// A watched user's coming and going.
+    Presence(UserId),
+    /// The end of the session by a newer one.
+    Replaced,
+    /// The end of the device.
+    Removed,
+}
+
+// The first byte of every key. Those from `Key::EPHEMERAL` on are ephemeral.
+const CONVERSATION: u8 = 0x10;
+const USER: u8 = 0x20;
+const DEVICE: u8 = 0x30;
+const PHONE: u8 = 0x40;
+const SESSION: u8 = 0x80;
+const GATEWAY: u8 = 0x81;
+const LEASE: u8 = 0x82;
+const WATCHED: u8 = 0x83;
+
+// What kind of row it is, after the id under which it stands.
+const HEAD: u8 = 0;
+const RECEIPT: u8 = 1;
+const LOG: u8 = 2;
+const INDEX: u8 = 3;
+const ACCOUNT: u8 = 0;
+const CHAT: u8 = 1;
+const CONTACT: u8 = 2;
+const BLOCK: u8 = 3;
+const LAST_SEEN: u8 = 4;
+const TOKEN: u8 = 0;
+const DIRTY: u8 = 1;
+const CURSOR: u8 = 2;
+const OWNER: u8 = 0;
+const CODE: u8 = 1;
+const BELL: u8 = 0;
+const SESSION_OF: u8 = 1;
+const WAKE: u8 = 2;
+
+/// The end of a conversation's log.
+pub fn head(conversation: ConversationId) -> At<Head> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(HEAD))
+}
+
+/// How far a user has got in a conversation.
+pub fn receipt(conversation: ConversationId, user: UserId) -> At<Receipt> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(RECEIPT).user(user))
+}
+
+/// One entry of a conversation's log.
+pub fn log(conversation: ConversationId, seq: Seq) -> At<LogEntry> {
+    at(log_prefix(conversation).u64(seq.0))
+}
+
+/// The entries after a position, at most `limit`.
+pub fn log_page(conversation: ConversationId, after: Seq, limit: u32) -> Scan {
+    let from = log_prefix(conversation).u64(after.0.saturating_add(1)).key();
+    let to = Bytes::of(CONVERSATION).conversation(conversation).byte(LOG + 1).key();
+    Scan { from, to, limit, reverse: false }
+}
+
+/// The position of a key of [`log_page`].
+pub fn log_of(key: &Key) -> Option<Seq> {
+    let mut bytes = Reader(key.as_bytes());
+    bytes.expect(CONVERSATION)?.conversation()?;
+    bytes.expect(LOG)?.u64().map(Seq)
+}
+
+/// Where a message stands.
+pub fn index(conversation: ConversationId, sender: UserId, id: MessageId) -> At<Index> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(INDEX).user(sender).bytes(&id.0))
+}
+
+/// A user's account.
+pub fn account(user: UserId) -> At<Account> {
+    at(Bytes::of(USER).user(user).byte(ACCOUNT))
+}
+
+/// A conversation on a user's list.
+pub fn chat(user: UserId, conversation: ConversationId) -> At<ChatRow> {
+    at(Bytes::of(USER).user(user).byte(CHAT).conversation(conversation))
+}
+
+/// A user's conversations after one.
+pub fn chats(user: UserId, after: Option<ConversationId>, limit: u32) -> Scan {
+    let prefix = Bytes::of(USER).user(user).byte(CHAT);
+    Scan { from: after_conversation(prefix, after), to: Bytes::of(USER).user(user).byte(CHAT + 1).key(), limit, reverse: false }
+}
+
+/// The conversation of a key of [`chats`].
+pub fn chat_of(key: &Key) -> Option<ConversationId> {
+    let mut bytes = Reader(key.as_bytes());
+    bytes.expect(USER)?.user()?;
+    bytes.expect(CHAT)?.conversation()
+}
+
+/// A user on another's contact list.
+pub fn contact(owner: UserId, user: UserId) -> At<Listed> {
+    at(Bytes::of(USER).user(owner).byte(CONTACT).user(user))
+}
+
+/// A user on another's block list.
+pub fn block(owner: UserId, user: UserId) -> At<Listed> {
+    at(Bytes::of(USER).user(owner).byte(BLOCK).user(user))
+}
+
+/// All users on one of a user's lists, and one more, so that a full list can be told.
+pub fn listed(owner: UserId, list: UserList) -> Scan {
+    let kind = match list {
+        UserList::Contacts => CONTACT,
+        UserList::Blocked => BLOCK,
+    };
+    let prefix = Bytes::of(USER).user(owner);
+    Scan { from: prefix.byte(kind).key(), to: prefix.byte(kind + 1).key(), limit: crate::limits::CONTACTS_PER_USER, reverse: false }
+}
+
+/// When a device of a user was last heard.
+pub fn last_seen(user: UserId) -> At<Counter> {
+    at(Bytes::of(USER).user(user).byte(LAST_SEEN))
+}
+
+/// How a device proves who it is.
+pub fn device(device: DeviceId) -> At<Device> {
+    at(Bytes::of(DEVICE).device(device).byte(TOKEN))
+}
+
+/// Up to where a conversation is ahead of a device.
+pub fn dirty(device: DeviceId, conversation: ConversationId) -> At<Counter> {
+    at(Bytes::of(DEVICE).device(device).byte(DIRTY).conversation(conversation))
+}
+
+/// A device's dirty set after a conversation.
+pub fn dirty_set(device: DeviceId, after: Option<ConversationId>, limit: u32) -> Scan {
+    let prefix = Bytes::of(DEVICE).device(device);
+    Scan { from: after_conversation(prefix.byte(DIRTY), after), to: prefix.byte(DIRTY + 1).key(), limit, reverse: false }
+}
+
+/// The conversation of a key of [`dirty_set`].
+pub fn dirty_of(key: &Key) -> Option<ConversationId> {
+    let mut bytes = Reader(key.as_bytes());
+    bytes.expect(DEVICE)?.device()?;
+    bytes.expect(DIRTY)?.conversation()
+}
+
+/// A device's position in a conversation.
+pub fn cursor(device: DeviceId, conversation: ConversationId) -> At<Cursor> {
+    at(Bytes::of(DEVICE).device(device).byte(CURSOR).conversation(conversation))
+}
+
+/// Whose a phone number is.
+pub fn phone(phone: &Phone) -> At<PhoneRow> {
+    at(Bytes::of(PHONE).bytes(phone.as_str().as_bytes()).byte(OWNER))
+}
+
+/// The verification of a phone number.
+pub fn verification(phone: &Phone) -> At<Verification> {
+    at(Bytes::of(PHONE).bytes(phone.as_str().as_bytes()).byte(CODE))
+}
+
+/// Where a device is connected.
+pub fn session(device: DeviceId) -> At<Session> {
+    at(Bytes::of(SESSION).device(device))
+}
+
+/// A session in its gateway's list.
+pub fn session_of(gateway: GatewayId, device: DeviceId) -> At<SessionOf> {
+    at(Bytes::of(GATEWAY).u64(gateway.0).byte(SESSION_OF).device(device))
+}
+
+/// The sessions of a gateway, at most `limit`.
+pub fn sessions_of(gateway: GatewayId, limit: u32) -> Scan {
+    let prefix = Bytes::of(GATEWAY).u64(gateway.0);
+    Scan { from: prefix.byte(SESSION_OF).key(), to: prefix.byte(SESSION_OF + 1).key(), limit, reverse: false }
+}
+
+/// The device of a key of [`sessions_of`].
+pub fn device_of_session(key: &Key) -> Option<DeviceId> {
+    let mut bytes = Reader(key.as_bytes());
+    bytes.expect(GATEWAY)?.u64()?;
+    bytes.expect(SESSION_OF)?.device()
+}
+
+/// A wake-up.
+pub fn wake(gateway: GatewayId, device: DeviceId, topic: Topic) -> At<StoredWake> {
+    let prefix = Bytes::of(GATEWAY).u64(gateway.0).byte(WAKE).device(device);
+    at(match topic {
+        Topic::Dirty(conversation) => prefix.byte(1).conversation(conversation),
+        Topic::Receipt(conversation) => prefix.byte(2).conversation(conversation),
+        Topic::Typing(conversation) => prefix.byte(3).conversation(conversation),
+        Topic::Presence(user) => prefix.byte(4).user(user),
+        Topic::Replaced => prefix.byte(5),
+        Topic::Removed => prefix.byte(6),
+    })
+}
+
+/// The wake-ups of a gateway, at most `limit`.
+pub fn wakes(gateway: GatewayId, limit: u32) -> Scan {
+    let prefix = Bytes::of(GATEWAY).u64(gateway.0);
+    Scan { from: prefix.byte(WAKE).key(), to: prefix.byte(WAKE + 1).key(), limit, reverse: false }
+}
+
+/// The device and topic of a key of [`wakes`].
+pub fn wake_of(key: &Key) -> Option<(DeviceId, Topic)> {
+    let mut bytes = Reader(key.as_bytes());
+    bytes.expect(GATEWAY)?.u64()?;
+    let device = bytes.expect(WAKE)?.device()?;
+    let topic = match bytes.byte()? {
+        1 => Topic::Dirty(bytes.conversation()?),
+        2 => Topic::Receipt(bytes.conversation()?),
+        3 => Topic::Typing(bytes.conversation()?),
+        4 => Topic::Presence(bytes.user()?),
+        5 => Topic::Replaced,
+        6 => Topic::Removed,
+        _ => return None,
+    };
+    Some((device, topic))
+}
+
+/// A gateway's bell.
+pub fn bell(gateway: GatewayId) -> At<Counter> {
+    at(Bytes::of(GATEWAY).u64(gateway.0).byte(BELL))
+}
+
+/// A gateway's lease.
+pub fn lease(gateway: GatewayId) -> At<Lease> {
+    at(Bytes::of(LEASE).u64(gateway.0))
+}
+
+/// All leases.
+pub fn leases() -> Scan {
+    Scan { from: Bytes::of(LEASE).key(), to: Bytes::of(LEASE + 1).key(), limit: crate::limits::GATEWAYS, reverse: false }
+}
+
+/// The gateway of a key of [`leases`].
+pub fn lease_of(key: &Key) -> Option<GatewayId> {
+    Reader(key.as_bytes()).expect(LEASE)?.u64().map(GatewayId)
+}
+
+/// A session that watches a user.
+pub fn watcher(user: UserId, device: DeviceId) -> At<Watcher> {
+    at(Bytes::of(WATCHED).user(user).device(device))
+}
+
+/// The sessions that watch a user.
+pub fn watchers(user: UserId) -> Scan {
+    let to = Bytes::of(WATCHED).u64(user.0.saturating_add(1)).key();
+    Scan { from: Bytes::of(WATCHED).user(user).key(), to, limit: crate::limits::WATCHERS_PER_USER, reverse: false }
+}
+
+/// The watching device of a key of [`watchers`].
+pub fn watcher_of(key: &Key) -> Option<DeviceId> {
+    let mut bytes = Reader(key.as_bytes());
+    bytes.expect(WATCHED)?.user()?;
+    bytes.device()
+}
+
+fn at<R: Row>(bytes: Bytes) -> At<R> {
+    At { key: bytes.key(), row: PhantomData }
+}
+
+fn log_prefix(conversation: ConversationId) -> Bytes {
+    Bytes::of(CONVERSATION).conversation(conversation).byte(LOG)
+}
+
+/// The first key after that of a conversation; the first of all for none. No conversation's bytes are another's with more behind them.
+fn after_conversation(prefix: Bytes, after: Option<ConversationId>) -> Key {
+    match after {
+        Some(conversation) => prefix.conversation(conversation).byte(0).key(),
+        None => prefix.key(),
+    }
+}
+
+/// Key bytes as they are put together.
+#[derive(Clone, Copy)]
+struct Bytes {
+    bytes: [u8; Key::MAX_LEN],
+    len: usize,
+}
+
+impl Bytes {
+    fn of(first: u8) -> Self {
+        Self { bytes: [0; Key::MAX_LEN], len: 0 }.byte(first)
+    }
+
+    fn byte(self, byte: u8) -> Self {
+        self.bytes(&[byte])
+    }
+
+    fn u64(self, number: u64) -> Self {
+        self.bytes(&number.to_be_bytes())
+    }
+
+    fn user(self, user: UserId) -> Self {
+        self.u64(user.0)
+    }
+
+    fn device(self, device: DeviceId) -> Self {
+        self.user(device.user).bytes(&device.serial.to_be_bytes())
+    }
+
+    fn conversation(self, conversation: ConversationId) -> Self {
+        match conversation {
+            ConversationId::Direct(pair) => {
+                let [low, high] = pair.users();
+                self.byte(1).user(low).user(high)
+            }
+        }
+    }
+
+    fn bytes(mut self, more: &[u8]) -> Self {
+        self.bytes[self.len..self.len + more.len()].copy_from_slice(more);
+        self.len += more.len();
+        self
+    }
+
+    fn key(self) -> Key {
+        Key::new(&self.bytes[..self.len])
+    }
+}
+
+/// Key bytes as they are taken apart.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn expect(&mut self, byte: u8) -> Option<&mut Self> {
+        (self.byte()? == byte).then_some(self)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    fn user(&mut self) -> Option<UserId> {
+        self.u64().map(UserId)
+    }
+
+    fn device(&mut self) -> Option<DeviceId> {
+        Some(DeviceId { user: self.user()?, serial: self.array().map(u16::from_be_bytes)? })
+    }
+
+    fn conversation(&mut self) -> Option<ConversationId> {
+        self.expect(1)?;
+        ConversationId::direct(self.user()?, self.user()?)
+    }
+}

@@ -1,0 +1,41 @@
+//! The rows of the store: which there are, their keys, their values.
+//!
+//! | row | key | value | written by | conflicts with |
+//! |---|---|---|---|---|
+//! | head | conversation | last position, chain, time, tallies | a send | every send into the conversation, every acknowledgement |
+//! | log | conversation, position | one entry | a send, once | readers of the page that it ends |
+//! | index | conversation, sender, message id | position, time, digest | a send, once | a retry of the same message |
+//! | receipt | conversation, user | delivered, read | acknowledgements | the same user's acknowledgements, questions for receipts |
+//! | account | user | phone, devices, privacy | registration, settings | sends to and from the user (they read it) |
+//! | chat | user, conversation | since when | a conversation's first send | chat lists |
+//! | contact, block | owner, user | since when | list changes | sends, typing and watches between the two |
+//! | last seen | user | time, a maximum | heartbeats, session ends | questions for presence |
+//! | device | device | token digests and their ends | registration, renewal | the opening of the device's sessions |
+//! | dirty | device, conversation | position, a maximum | sends; cleared by acknowledgements | acknowledgements, the opening of sessions |
+//! | cursor | device, conversation | position | acknowledgements | the device's acknowledgements, page reads from the cursor |
+//! | phone | phone number | user | an account's beginning | registrations of the number |
+//! | verification | phone number | code digest, attempts | code requests, registrations | the same |
+//! | *session* | device | gateway, epoch | the opening and end of sessions | sends and acknowledgements that tell the device |
+//! | *session of* | gateway, device | epoch | the same | the reaper |
+//! | *wake* | gateway, device, topic | what to look at or pass on | sends, acknowledgements, comings and goings | the taking of wake-ups |
+//! | *bell* | gateway | a counter, watched | whoever writes a wake | nobody |
+//! | *lease* | gateway | when it runs out | its gateway; ended by the reaper | the reaper |
+//! | *watcher* | user, watching device | gateway | watches | comings and goings of the user |
+//!
+//! Rows in *italics* are ephemeral: they say something about a running process. All rows of one conversation, and all of one device,
+//! stand next to each other, so that one message touches few pages.
+
+mod envelope;
+mod key;
+mod v1;
+
+pub use envelope::{Damage, Row};
+pub use key::{
+    At, Topic, account, bell, block, chat, chat_of, chats, contact, cursor, device, device_of_session, dirty, dirty_of, dirty_set, head,
+    index, last_seen, lease, lease_of, leases, listed, log, log_of, log_page, phone, receipt, session, session_of, sessions_of,
+    verification, wake, wake_of, wakes, watcher, watcher_of, watchers,
+};
+pub use v1::{
+    Account, ChatRow, Counter, Cursor, Device, Head, Index, Lease, LinkedDevice, Listed, LogEntry, PhoneRow, Receipt, Session, SessionOf,
+    StoredBody, StoredContent, StoredEntry, StoredPresence, StoredWake, Tally, Verification, Watcher,
+};

@@ -1,0 +1,64 @@
+//! Leases of gateways, and the end of those that were not renewed.
+
+use super::{Decision, session};
+use crate::command::Reply;
+use crate::event::Event;
+use crate::id::GatewayId;
+use crate::limits;
+use crate::rows::{self, Lease, SessionOf};
+use crate::view::{Stop, View};
+use alloc::vec;
+use alloc::vec::Vec;
+
+pub(super) fn begin(view: &mut View, gateway: GatewayId) -> Result<Decision, Stop> {
+    if view.get(&rows::lease(gateway))?.is_some() {
+        return Ok(Decision::reply(Reply::Done));
+    }
+    Ok(Decision::of(vec![Event::LeaseRenewed { gateway, renewals: 0 }], Reply::Done))
+}
+
+pub(super) fn renew(view: &mut View, gateway: GatewayId) -> Result<Decision, Stop> {
+    let Some(lease) = view.get(&rows::lease(gateway))? else {
+        return Ok(Decision::reply(Reply::Lease { held: false }));
+    };
+    Ok(Decision::of(vec![Event::LeaseRenewed { gateway, renewals: lease.renewals + 1 }], Reply::Lease { held: true }))
+}
+
+pub(super) fn read(view: &mut View) -> Result<Decision, Stop> {
+    let leases = view
+        .scan::<Lease>(&rows::leases())?
+        .into_iter()
+        .filter_map(|(key, lease)| Some((rows::lease_of(&key)?, lease?.renewals)))
+        .collect();
+    Ok(Decision::reply(Reply::Leases(leases)))
+}
+
+/// Ends some sessions at a time, and the lease with the last of them: until then another judge takes the work up where it was left.
+pub(super) fn reap(view: &mut View, gateway: GatewayId, renewals: u64) -> Result<Decision, Stop> {
+    let lease = view.get(&rows::lease(gateway))?;
+    if lease != Some(Lease { renewals }) {
+        return Ok(Decision::reply(Reply::Reaped { more: false }));
+    }
+    let listed = view.scan::<SessionOf>(&rows::sessions_of(gateway, limits::PAGE_SESSIONS))?;
+    let devices: Vec<_> = listed.iter().filter_map(|(key, _)| rows::device_of_session(key)).collect();
+    let keys: Vec<_> = devices.iter().flat_map(|device| [rows::session(*device).key, rows::account(device.user).key]).collect();
+    view.need(&keys)?;
+    let mut events = vec![];
+    for device in devices {
+        if view.find(&rows::session(device))?.is_some_and(|session| session.gateway == gateway) {
+            events.extend(session::end_session(view, device, gateway)?);
+        } else {
+            events.push(Event::SessionUnlisted { device, gateway });
+        }
+    }
+    let mut more = listed.len() as u32 == limits::PAGE_SESSIONS;
+    if !more {
+        let wakes = view.scan_stored(&rows::wakes(gateway, limits::PAGE_WAKES))?;
+        more = wakes.len() as u32 == limits::PAGE_WAKES;
+        events.push(Event::WakesTaken { keys: wakes.into_iter().map(|(key, _)| key).collect() });
+    }
+    if !more {
+        events.push(Event::LeaseEnded { gateway });
+    }
+    Ok(Decision::of(events, Reply::Reaped { more }))
+}

@@ -1,0 +1,70 @@
+//! Who is there, and which conversations a user has.
+
+use super::Decision;
+use crate::command::Reply;
+use crate::frame::{Chat, UserCard};
+use crate::id::{ConversationId, Phone, Seq, UserId};
+use crate::limits;
+use crate::rows::{self, ChatRow, Head, Tally};
+use crate::store::Key;
+use crate::view::{Stop, View};
+use alloc::vec;
+use alloc::vec::Vec;
+
+pub(super) fn find_users(view: &mut View, phones: &[Phone]) -> Result<Decision, Stop> {
+    let keys: Vec<Key> = phones.iter().map(|phone| rows::phone(phone).key).collect();
+    view.need(&keys)?;
+    let mut found = vec![];
+    for phone in phones {
+        if let Some(row) = view.find(&rows::phone(phone))? {
+            found.push(row.user);
+        }
+    }
+    cards(view, &found)
+}
+
+pub(super) fn ask_user(view: &mut View, user: UserId) -> Result<Decision, Stop> {
+    cards(view, &[user])
+}
+
+fn cards(view: &mut View, users: &[UserId]) -> Result<Decision, Stop> {
+    let keys: Vec<Key> = users.iter().map(|user| rows::account(*user).key).collect();
+    view.need(&keys)?;
+    let mut cards = vec![];
+    for user in users {
+        let Some(account) = view.find(&rows::account(*user))? else { continue };
+        let phone = Phone::parse(&account.phone).expect("an account's phone number was parsed when it was made");
+        cards.push(UserCard { user: *user, phone, devices: account.devices.iter().map(|device| device.serial).collect() });
+    }
+    Ok(Decision::reply(Reply::Users(cards)))
+}
+
+pub(super) fn list_chats(view: &mut View, user: UserId, after: Option<ConversationId>) -> Result<Decision, Stop> {
+    let rows = view.scan::<ChatRow>(&rows::chats(user, after, limits::PAGE_CONVERSATIONS))?;
+    let more = rows.len() as u32 == limits::PAGE_CONVERSATIONS;
+    let listed: Vec<ConversationId> = rows.iter().filter_map(|(key, _)| rows::chat_of(key)).collect();
+    let keys: Vec<Key> = listed.iter().flat_map(|chat| [rows::head(*chat).key, rows::receipt(*chat, user).key]).collect();
+    view.need(&keys)?;
+    let mut read_to = vec![];
+    for conversation in listed {
+        let head = view.find(&rows::head(conversation))?.unwrap_or(Head::EMPTY);
+        let read = view.find(&rows::receipt(conversation, user))?.map_or(Seq::START, |receipt| receipt.read);
+        read_to.push((conversation, head, read));
+    }
+    let keys: Vec<Key> =
+        read_to.iter().filter(|(_, _, read)| *read > Seq::START).map(|(chat, _, read)| rows::log(*chat, *read).key).collect();
+    view.need(&keys)?;
+    let mut chats = vec![];
+    for (conversation, head, read) in read_to {
+        let tally = if read > Seq::START { view.find(&rows::log(conversation, read))?.map(|entry| entry.tally) } else { None };
+        let unread = unread(conversation, user, head.tally, tally.unwrap_or_default());
+        chats.push(Chat { conversation, head: head.seq, at: head.at, unread });
+    }
+    Ok(Decision::reply(Reply::Chats { chats, more }))
+}
+
+/// Messages of the other side after the position that was read: a difference of two tallies, so it cannot drift.
+fn unread(conversation: ConversationId, user: UserId, head: Tally, read: Tally) -> u64 {
+    let side = conversation.pair().side(user).expect("a chat list holds the owner's conversations").other();
+    head.of(side).saturating_sub(read.of(side))
+}

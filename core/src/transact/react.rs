@@ -1,0 +1,109 @@
+//! From an event to the wake-ups that it calls for: rows of the same transaction, so that a crash loses none.
+
+use super::{presence, sessions_of};
+use crate::event::{Event, MessageSent};
+use crate::frame::Presence;
+use crate::id::{ConversationId, DeviceId, UserId};
+use crate::rows::{self, LogEntry, Session, StoredEntry, StoredWake, Topic, Watcher};
+use crate::store::Key;
+use crate::view::{Stop, View};
+use alloc::vec::Vec;
+
+pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
+    match event {
+        Event::MessageSent(sent) => message_sent(view, sent),
+        Event::ReceiptMoved { user, conversation, receipt, tell: true } => {
+            let told = StoredWake::Receipt(receipt.delivered, receipt.read);
+            wake_peer(view, *user, *conversation, Topic::Receipt(*conversation), &told)
+        }
+        Event::Typing { user, conversation, active } => {
+            wake_peer(view, *user, *conversation, Topic::Typing(*conversation), &StoredWake::Typing(*active))
+        }
+        Event::SessionOpened { device, run, replaces: Some(older), .. } => {
+            wake(view, *device, older, Topic::Replaced, &StoredWake::Replaced(older.epoch, older.run == *run));
+            Ok(())
+        }
+        Event::DeviceRemoved { device } => {
+            if let Some(session) = view.find(&rows::session(*device))? {
+                wake(view, *device, &session, Topic::Removed, &StoredWake::Removed);
+            }
+            Ok(())
+        }
+        Event::PresenceChanged { user, online } => tell_watchers(view, *user, *online),
+        Event::SessionOpened { replaces: None, .. }
+        | Event::ReceiptMoved { tell: false, .. }
+        | Event::VerificationMoved { .. }
+        | Event::AccountCreated { .. }
+        | Event::AccountChanged { .. }
+        | Event::DeviceChanged { .. }
+        | Event::ConversationStarted { .. }
+        | Event::CursorMoved { .. }
+        | Event::SessionEnded { .. }
+        | Event::SessionUnlisted { .. }
+        | Event::Heard { .. }
+        | Event::WatchChanged { .. }
+        | Event::ListChanged { .. }
+        | Event::WakesTaken { .. }
+        | Event::LeaseRenewed { .. }
+        | Event::LeaseEnded { .. } => Ok(()),
+    }
+}
+
+fn message_sent(view: &mut View, sent: &MessageSent) -> Result<(), Stop> {
+    let keys: Vec<Key> = sent.devices.iter().map(|device| rows::session(*device).key).collect();
+    view.need(&keys)?;
+    let MessageSent { conversation, seq, sender, id, at, chain, tally, .. } = *sent;
+    let entry = LogEntry { sender, id, at, chain, tally, content: (&sent.content).into() };
+    for device in &sent.devices {
+        if let Some(session) = view.find(&rows::session(*device))? {
+            let told = StoredWake::Dirty(seq, StoredEntry::of(&entry, *device));
+            wake(view, *device, &session, Topic::Dirty(conversation), &told);
+        }
+    }
+    Ok(())
+}
+
+fn wake_peer(view: &mut View, user: UserId, conversation: ConversationId, topic: Topic, told: &StoredWake) -> Result<(), Stop> {
+    let Some(peer) = conversation.pair().peer(user) else { return Ok(()) };
+    let Some(account) = view.find(&rows::account(peer))? else { return Ok(()) };
+    for (device, session) in sessions_of(view, peer, &account)? {
+        wake(view, device, &session, topic, told);
+    }
+    Ok(())
+}
+
+/// Tells those who watch a user and may see it. Those whose session is gone are taken off the list on this occasion.
+fn tell_watchers(view: &mut View, user: UserId, online: bool) -> Result<(), Stop> {
+    let watchers: Vec<(DeviceId, Option<Watcher>)> =
+        view.scan::<Watcher>(&rows::watchers(user))?.into_iter().filter_map(|(key, row)| Some((rows::watcher_of(&key)?, row))).collect();
+    if watchers.is_empty() {
+        return Ok(());
+    }
+    let Some(account) = view.find(&rows::account(user))? else { return Ok(()) };
+    // Asked for at once, for all watchers together: what may_see and the rest of the loop read.
+    let keys: Vec<Key> = watchers
+        .iter()
+        .flat_map(|(device, _)| {
+            let asker = device.user;
+            [rows::session(*device).key, rows::block(user, asker).key, rows::block(asker, user).key, rows::contact(user, asker).key]
+        })
+        .collect();
+    view.need(&keys)?;
+    let presence = if online { Presence::Online } else { presence::offline(view, user)? };
+    for (device, watcher) in watchers {
+        match view.find(&rows::session(device))? {
+            Some(session) if watcher == Some(Watcher { gateway: session.gateway }) => {
+                if presence::may_see(view, user, account.privacy, device.user)? {
+                    wake(view, device, &session, Topic::Presence(user), &StoredWake::Presence(presence.into()));
+                }
+            }
+            _ => view.clear(rows::watcher(user, device).key),
+        }
+    }
+    Ok(())
+}
+
+fn wake(view: &mut View, device: DeviceId, session: &Session, topic: Topic, told: &StoredWake) {
+    view.set(&rows::wake(session.gateway, device, topic), told);
+    view.ring(&rows::bell(session.gateway));
+}

@@ -1,0 +1,65 @@
+//! Acknowledgements and what they tell the other side.
+
+use super::{Decision, peer_in};
+use crate::command::Reply;
+use crate::event::Event;
+use crate::id::{ConversationId, DeviceId, Seq, UserId};
+use crate::reject::Reject;
+use crate::rows::{self, Head, Receipt};
+use crate::store::Key;
+use crate::view::{Stop, View};
+use alloc::vec;
+use alloc::vec::Vec;
+
+pub(super) fn acknowledge(
+    view: &mut View,
+    device: DeviceId,
+    conversation: ConversationId,
+    delivered: Seq,
+    read: Seq,
+) -> Result<Decision, Stop> {
+    let user = device.user;
+    let pair = conversation.pair();
+    let side = pair.side(user).ok_or(Reject::NotMember)?;
+    let (head, cursor, receipt) = (rows::head(conversation), rows::cursor(device, conversation), rows::receipt(conversation, user));
+    let (dirty, peer) = (rows::dirty(device, conversation), rows::account(pair.user(side.other())));
+    view.need(&[head.key, cursor.key, receipt.key, dirty.key, peer.key])?;
+
+    let head = view.get(&head)?.unwrap_or(Head::EMPTY);
+    if delivered > head.seq {
+        return Err(Reject::BeyondHead { head: head.seq }.into());
+    }
+    let had = view.get(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
+    let has = had.max(delivered);
+    let before = view.get(&receipt)?.unwrap_or_default();
+    let after = Receipt { delivered: before.delivered.max(has), read: before.read.max(read.min(has)) };
+    let caught_up = view.counter(&dirty)?.is_some_and(|upto| has.0 >= upto);
+
+    let mut events = vec![];
+    if has > had || caught_up {
+        events.push(Event::CursorMoved { device, conversation, upto: has, caught_up });
+    }
+    if after != before {
+        // The other side's ticks change only if a message of theirs stands between the old watermark and the new one.
+        let last = head.last_of[side.other() as usize];
+        let tell = (after.delivered > before.delivered && last > before.delivered) || (after.read > before.read && last > before.read);
+        events.push(Event::ReceiptMoved { user, conversation, receipt: after, tell });
+    }
+    Ok(Decision::of(events, Reply::Done))
+}
+
+pub(super) fn ask(view: &mut View, user: UserId, conversations: &[ConversationId]) -> Result<Decision, Stop> {
+    let mut wanted = Vec::with_capacity(conversations.len());
+    for conversation in conversations {
+        wanted.push((*conversation, rows::receipt(*conversation, peer_in(*conversation, user)?)));
+    }
+    let keys: Vec<Key> = wanted.iter().map(|(_, at)| at.key).collect();
+    view.need(&keys)?;
+    let mut receipts = vec![];
+    for (conversation, at) in wanted {
+        if let Some(receipt) = view.find(&at)? {
+            receipts.push((conversation, receipt.delivered, receipt.read));
+        }
+    }
+    Ok(Decision::reply(Reply::Receipts(receipts)))
+}
