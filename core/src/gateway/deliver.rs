@@ -1,0 +1,214 @@
+//! From the log and the wake-ups to the devices.
+
+use super::dispatch::{Lane, Origin};
+use super::session::Phase;
+use super::{ConnId, Gateway, MAX_PAGES};
+use crate::command::{Command, DirtyPage, Reply, Wake};
+use crate::content::Entry;
+use crate::frame::{CloseReason, Delivery, Sender, ServerFrame};
+use crate::id::{ConversationId, DeviceId, Seq};
+use crate::reject::Reject;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// An entry as its receiver is told of it.
+pub(super) fn delivery(entry: Entry, to: DeviceId) -> Delivery {
+    let Entry { seq, sender, id, at, body } = entry;
+    let from = if sender.user == to.user { Sender::Own(sender.serial) } else { Sender::Peer(sender.serial) };
+    Delivery { seq, from, id, at, body }
+}
+
+impl Gateway {
+    pub(super) fn read_dirty(&mut self, conn: ConnId, after: Option<ConversationId>) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.reread = self.now + self.config.reread;
+        let device = session.device;
+        self.enqueue(Lane::Read, Origin::Dirty(conn), Command::ReadDirty { device, after });
+    }
+
+    pub(super) fn dirty_read(&mut self, conn: ConnId, page: DirtyPage) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.more_dirty = page.conversations.last().map(|(conversation, _)| *conversation).filter(|_| page.more);
+        for (conversation, upto) in page.conversations {
+            self.behind(conn, conversation, upto);
+        }
+        self.pump(conn);
+    }
+
+    /// The conversation is ahead of the session's device.
+    fn behind(&mut self, conn: ConnId, conversation: ConversationId, upto: Seq) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let chat = session.chats.entry(conversation).or_default();
+        chat.upto = chat.upto.max(upto);
+        if chat.is_behind() && !chat.reading && !chat.queued {
+            chat.queued = true;
+            session.backlog.push_back(conversation);
+        }
+    }
+
+    /// Reads on for a session, as far as its window and its connection allow.
+    pub(super) fn pump(&mut self, conn: ConnId) {
+        let config = self.config;
+        let mut reads = vec![];
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let device = session.device;
+        while session.owed < config.deliveries
+            && session.unflushed < config.unflushed / 2
+            && session.reading < MAX_PAGES
+            && let Some(conversation) = session.backlog.pop_front()
+        {
+            let chat = session.chats.get_mut(&conversation).expect("a chat in the backlog is kept");
+            chat.queued = false;
+            if chat.is_behind() {
+                chat.reading = true;
+                session.reading += 1;
+                reads.push(Command::ReadLog { device, conversation, after: chat.sent });
+            }
+        }
+        let more = if session.backlog.is_empty() && session.reading == 0 { session.more_dirty.take() } else { None };
+        for command in reads {
+            if let Command::ReadLog { conversation, .. } = command {
+                self.enqueue(Lane::Read, Origin::Page(conn, conversation), command);
+            }
+        }
+        if more.is_some() {
+            self.read_dirty(conn, more);
+        }
+    }
+
+    pub(super) fn page_read(&mut self, conn: ConnId, conversation: ConversationId, reply: Result<Reply, Reject>) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.reading -= 1;
+        let chat = session.chats.get_mut(&conversation).expect("a chat whose page is being read is kept");
+        chat.reading = false;
+        match reply {
+            Ok(Reply::Page { after, entries, head }) => {
+                // The page begins at the device's cursor if nothing was sent before; in between nothing can have been.
+                chat.sent.get_or_insert(after);
+                if entries.is_empty() {
+                    // The mark in the dirty set has nothing behind it (the log ends before it): it is cleared by acknowledging what is there.
+                    chat.upto = head;
+                    self.acknowledge_later(conn, conversation, after.min(head), Seq::START);
+                } else {
+                    chat.upto = chat.upto.max(head);
+                    self.deliver(conn, conversation, entries);
+                }
+            }
+            Err(Reject::BeyondHead { head }) => {
+                // The server was restored from a backup that is older than what this session has seen.
+                chat.upto = head;
+                chat.sent = None;
+                self.tell(conn, ServerFrame::Refused { request: None, reject: Reject::BeyondHead { head } });
+            }
+            // A damaged row is reported, and the rest of the queue flows.
+            Ok(_) | Err(_) => chat.upto = chat.sent.unwrap_or(Seq::START),
+        }
+        let Some(session) = self.sessions.get(&conn) else { return };
+        if let Some(upto) = session.chats.get(&conversation).filter(|chat| chat.is_behind() && chat.upto > Seq::START).map(|chat| chat.upto)
+        {
+            self.behind(conn, conversation, upto);
+        }
+        self.pump(conn);
+    }
+
+    /// Sends contiguous entries that follow what was sent.
+    fn deliver(&mut self, conn: ConnId, conversation: ConversationId, entries: Vec<Entry>) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let of = session.name(conversation);
+        let chat = session.chats.get_mut(&conversation).expect("it was just named");
+        let first = entries.first().map(|entry| entry.seq);
+        assert_eq!(first, chat.sent.map(Seq::next), "what is delivered follows what was sent: {conversation}");
+        chat.sent = entries.last().map(|entry| entry.seq);
+        chat.upto = chat.upto.max(chat.sent.unwrap_or(Seq::START));
+        let count = entries.len() as u32;
+        chat.owed += count;
+        if session.owed == 0 {
+            session.owed_since = now;
+        }
+        session.owed += count;
+        let device = session.device;
+        let entries = entries.into_iter().map(|entry| delivery(entry, device)).collect();
+        self.tell(conn, ServerFrame::Deliver { of, entries });
+        self.arm(conn, now + self.config.ack_timeout);
+    }
+
+    pub(super) fn flushed(&mut self, conn: ConnId, bytes: u32) {
+        let half = self.config.unflushed / 2;
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let before = session.unflushed;
+        session.unflushed = before.saturating_sub(bytes);
+        if before >= half && session.unflushed < half {
+            self.pump(conn);
+        }
+    }
+
+    pub(super) fn take_wakes(&mut self) {
+        if self.taking {
+            self.rung = true;
+            return;
+        }
+        self.taking = true;
+        let seen = self.seen.clone();
+        self.enqueue(Lane::Wake, Origin::Wakes, Command::TakeWakes { gateway: self.id, seen });
+    }
+
+    pub(super) fn wakes_taken(&mut self, reply: Result<Reply, Reject>) {
+        self.taking = false;
+        let Ok(Reply::Wakes { wakes, seen, more }) = reply else { return };
+        self.seen = seen;
+        for (device, wake) in wakes {
+            self.woken(device, wake);
+        }
+        if more || core::mem::take(&mut self.rung) {
+            self.take_wakes();
+        }
+    }
+
+    fn woken(&mut self, device: DeviceId, wake: Wake) {
+        if let Wake::Replaced { epoch, by_same_run } = wake {
+            // Between two connections of one run of a client there is no other client that has taken its place.
+            let reason = if by_same_run { CloseReason::Restarting } else { CloseReason::Replaced };
+            return self.close(ConnId(epoch.0), reason);
+        }
+        if let Some(conn) = self.opening.get(&device)
+            && let Some(session) = self.sessions.get_mut(conn)
+        {
+            session.phase = Phase::Opening { woken: true };
+        }
+        let Some(conn) = self.open.get(&device).copied() else { return };
+        match wake {
+            Wake::Dirty { conversation, upto, entry } => self.dirtied(conn, conversation, upto, entry),
+            Wake::Receipt { conversation, delivered, read } => self.tell_receipt(conn, conversation, delivered, read),
+            Wake::Typing { conversation, active } => {
+                if let Some(session) = self.sessions.get_mut(&conn) {
+                    let of = session.name(conversation);
+                    self.tell(conn, ServerFrame::Typing { of, active });
+                }
+            }
+            Wake::Presence { user, presence } => {
+                if self.sessions.get(&conn).is_some_and(|session| session.watches.contains(&user)) {
+                    self.tell(conn, ServerFrame::Presence { user, presence });
+                }
+            }
+            Wake::Removed => self.close(conn, CloseReason::DeviceRemoved),
+            Wake::Replaced { .. } => unreachable!("handled above"),
+        }
+    }
+
+    /// Passes a live entry on at once if it is the very next one for the session; else the log is read from where the session is.
+    fn dirtied(&mut self, conn: ConnId, conversation: ConversationId, upto: Seq, entry: Option<Entry>) {
+        let config = self.config;
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let room = session.owed < config.deliveries && session.unflushed < config.unflushed / 2;
+        let chat = session.chats.entry(conversation).or_default();
+        let next = chat.sent.map(Seq::next) == Some(upto) && !chat.reading && !chat.queued;
+        match entry {
+            Some(entry) if next && room => self.deliver(conn, conversation, vec![entry]),
+            _ => {
+                self.behind(conn, conversation, upto);
+                self.pump(conn);
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Transactions on their way: lines of waiting commands, batches under way, and what to do when the store says no.
+
+use super::{ConnId, Gateway, Output, Ticket, Timer};
+use crate::command::{Command, Reply};
+use crate::draw::Purpose;
+use crate::frame::RequestId;
+use crate::id::{ConversationId, GatewayId, UserId};
+use crate::limits;
+use crate::reject::Reject;
+use crate::store::Failure;
+use crate::time::{Millis, Timestamp};
+use crate::transact::{Batch, Outcome};
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Whom a reply is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The opening of a session.
+    Open(ConnId),
+    /// A message.
+    Send(ConnId, RequestId, u32, ConversationId),
+    /// An acknowledgement: conversation, delivered, read.
+    Ack(ConnId, ConversationId),
+    /// A page to be delivered.
+    Page(ConnId, ConversationId),
+    /// A page of a dirty set.
+    Dirty(ConnId),
+    /// A question for receipts.
+    Receipts(ConnId),
+    /// A watch.
+    Watch(ConnId, UserId),
+    /// A request whose reply carries its number.
+    Request(ConnId, RequestId),
+    /// A request of a session's that has no reply.
+    Quiet(ConnId),
+    /// Nobody waits for the reply.
+    Nobody,
+    /// The gateway's own wake-ups.
+    Wakes,
+    /// The gateway's own lease.
+    Lease,
+    /// The leases of all gateways.
+    Leases,
+    /// The end of a dead gateway, last seen with so many renewals.
+    Reap(GatewayId, u64),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Queued {
+    pub(super) origin: Origin,
+    pub(super) command: Command,
+}
+
+/// Kinds of transactions that do not share a batch, because they run into different conflicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lane {
+    /// Writes of sessions, in the order of each session.
+    Durable,
+    /// Comings and goings, leases, watches. One transaction at a time, in order: a gateway's lease begins before its first session.
+    Session,
+    /// Reads.
+    Read,
+    /// Wake-ups. One transaction at a time.
+    Wake,
+}
+
+impl Lane {
+    pub(super) const ALL: [Self; 4] = [Self::Wake, Self::Session, Self::Read, Self::Durable];
+}
+
+/// One lane's waiting commands. Sessions' durable commands wait in the sessions.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) waiting: VecDeque<Queued>,
+    pub(super) under_way: usize,
+}
+
+/// A transaction under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    lane: Lane,
+    batch: Arc<Batch>,
+    origins: Vec<Origin>,
+    /// How often it was run in vain.
+    failures: u32,
+}
+
+impl Gateway {
+    pub(super) fn enqueue(&mut self, lane: Lane, origin: Origin, command: Command) {
+        self.lines[lane as usize].waiting.push_back(Queued { origin, command });
+    }
+
+    /// Puts a session in line, if it has something to be done and nothing holds it back.
+    pub(super) fn make_ready(&mut self, conn: ConnId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let waits = !session.acks.is_empty() || !session.queue.is_empty();
+        if waits && session.paused <= now && !session.busy && !session.ready {
+            session.ready = true;
+            self.ready.push_back(conn);
+        }
+    }
+
+    /// Starts what may be started.
+    pub(super) fn dispatch(&mut self) {
+        for lane in Lane::ALL {
+            let limit = match lane {
+                Lane::Durable | Lane::Read => self.config.in_flight,
+                Lane::Session | Lane::Wake => 1,
+            };
+            while self.lines[lane as usize].under_way < limit {
+                let batch = self.next_batch(lane);
+                if batch.is_empty() {
+                    break;
+                }
+                self.start(lane, batch);
+            }
+        }
+    }
+
+    fn next_batch(&mut self, lane: Lane) -> Vec<Queued> {
+        let mut batch = Vec::new();
+        let mut room = limits::TRANSACTION_BYTES;
+        while batch.len() < self.config.batch
+            && let Some(queued) = self.lines[lane as usize].waiting.pop_front()
+        {
+            batch.push(queued);
+        }
+        while lane == Lane::Durable
+            && batch.len() < self.config.batch
+            && room > 0
+            && let Some(conn) = self.ready.pop_front()
+        {
+            self.take_from(conn, &mut batch, &mut room);
+        }
+        batch
+    }
+
+    /// Moves a session's waiting commands into a batch, as many as there is room for.
+    fn take_from(&mut self, conn: ConnId, batch: &mut Vec<Queued>, room: &mut usize) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let before = batch.len();
+        while batch.len() < self.config.batch
+            && let Some(conversation) = session.acks.pop()
+        {
+            let chat = session.chats.get_mut(&conversation).expect("a chat with a waiting acknowledgement is kept");
+            let (delivered, read) = chat.ack.take().expect("it waits");
+            let command = Command::Acknowledge { device: session.device, conversation, delivered, read };
+            batch.push(Queued { origin: Origin::Ack(conn, conversation), command });
+            session.forget_if_idle(conversation);
+        }
+        while batch.len() < self.config.batch
+            && let Some(queued) = session.queue.pop_front_if(|queued| queued.command.size() <= *room)
+        {
+            *room -= queued.command.size();
+            batch.push(queued);
+        }
+        session.busy = batch.len() > before;
+        session.ready = !session.busy;
+        if session.ready {
+            // Its next message does not fit any more: it is first in the next batch.
+            self.ready.push_front(conn);
+            *room = 0;
+        }
+    }
+
+    fn start(&mut self, lane: Lane, batch: Vec<Queued>) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let (origins, commands) = batch.into_iter().map(|queued| (queued.origin, queued.command)).unzip();
+        let batch = Arc::new(Batch { now: self.now, commands });
+        self.outputs.push_back(Output::Transact(ticket, Arc::clone(&batch)));
+        self.flights.insert(ticket, Flight { lane, batch, origins, failures: 0 });
+        self.lines[lane as usize].under_way += 1;
+    }
+
+    pub(super) fn transacted(&mut self, ticket: Ticket, result: Result<Outcome, Failure>) {
+        match result {
+            Ok(outcome) => {
+                let Some(flight) = self.land(ticket) else { return };
+                for (origin, reply) in flight.origins.iter().zip(outcome.replies) {
+                    self.replied(*origin, reply);
+                }
+                self.release(&flight);
+            }
+            // Every command is safe to run again, so whether it was committed or not makes no difference here.
+            Err(Failure::Retry | Failure::Unknown) => self.run_again(ticket, Millis(20)),
+            Err(Failure::Unavailable) => self.unavailable(ticket),
+        }
+    }
+
+    /// Runs a transaction again after a while: at once after the first failure, then after longer and longer times.
+    fn run_again(&mut self, ticket: Ticket, step: Millis) {
+        let Some(flight) = self.flights.get_mut(&ticket) else { return };
+        flight.failures += 1;
+        let failures = flight.failures;
+        let longest = Millis((step.0 << failures.min(6)) * u64::from(failures > 1));
+        let wait = self.draws.below(Purpose::Rerun, ticket.0 ^ (u64::from(failures) << 48), longest);
+        self.timers.insert((self.now + wait, Timer::Rerun(ticket)));
+    }
+
+    pub(super) fn rerun(&mut self, ticket: Ticket) {
+        if let Some(flight) = self.flights.get(&ticket) {
+            self.outputs.push_back(Output::Transact(ticket, Arc::clone(&flight.batch)));
+        }
+    }
+
+    /// The store refuses work. Clients hear of it and keep what they have; what the gateway itself wants is tried again.
+    fn unavailable(&mut self, ticket: Ticket) {
+        let Some(flight) = self.flights.get(&ticket) else { return };
+        let waits = |origin: &Origin| {
+            matches!(
+                origin,
+                Origin::Nobody | Origin::Wakes | Origin::Lease | Origin::Leases | Origin::Reap(..) | Origin::Page(..) | Origin::Dirty(_)
+            )
+        };
+        if flight.origins.iter().all(waits) {
+            self.run_again(ticket, Millis(200));
+            return;
+        }
+        let Some(flight) = self.land(ticket) else { return };
+        for (origin, command) in flight.origins.iter().zip(&flight.batch.commands) {
+            if waits(origin) {
+                self.enqueue(flight.lane, *origin, command.clone());
+            } else {
+                self.refused_for_now(*origin, command);
+            }
+        }
+        self.release(&flight);
+    }
+
+    fn land(&mut self, ticket: Ticket) -> Option<Flight> {
+        let flight = self.flights.remove(&ticket)?;
+        self.lines[flight.lane as usize].under_way -= 1;
+        Some(flight)
+    }
+
+    /// Lets the sessions of a transaction that has ended go on.
+    fn release(&mut self, flight: &Flight) {
+        if flight.lane != Lane::Durable {
+            return;
+        }
+        for origin in &flight.origins {
+            if let Origin::Send(conn, ..) | Origin::Ack(conn, _) | Origin::Request(conn, _) = origin
+                && let Some(session) = self.sessions.get_mut(conn)
+            {
+                session.busy = false;
+                self.make_ready(*conn);
+            }
+        }
+    }
+
+    fn refused_for_now(&mut self, origin: Origin, command: &Command) {
+        match (origin, command) {
+            // An acknowledgement is no request: the device will not say it again, so it is kept.
+            (Origin::Ack(conn, conversation), Command::Acknowledge { delivered, read, .. }) => {
+                self.pause(conn, self.now + Millis::seconds(1));
+                self.acknowledge_later(conn, conversation, *delivered, *read);
+            }
+            _ => self.replied(origin, Err(Reject::Unavailable)),
+        }
+    }
+
+    /// What was under way when the lease ended is of no interest any more.
+    pub(super) fn drop_flights(&mut self) {
+        self.flights.clear();
+        self.lines = Default::default();
+        self.ready.clear();
+    }
+
+    /// Commands that wait or are under way.
+    pub(super) fn commands_left(&self) -> usize {
+        let waiting: usize = self.lines.iter().map(|line| line.waiting.len()).sum();
+        let queued: usize = self.sessions.values().map(|session| session.queue.len() + session.acks.len()).sum();
+        waiting + queued + self.flights.len()
+    }
+
+    pub(super) fn pause(&mut self, conn: ConnId, until: Timestamp) {
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.paused = until;
+            self.timers.insert((until, Timer::Resume(conn)));
+        }
+    }
+
+    pub(super) fn reaped(&mut self, gateway: GatewayId, renewals: u64, reply: Result<Reply, Reject>) {
+        if let Ok(Reply::Reaped { more: true }) = reply {
+            self.enqueue(Lane::Session, Origin::Reap(gateway, renewals), Command::Reap { gateway, renewals });
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Replies from the store, on their way to those who asked.
+
+use super::dispatch::{Lane, Origin};
+use super::session::Phase;
+use super::{ConnId, Gateway};
+use crate::command::{Command, Reply};
+use crate::frame::{CloseReason, RequestId, ServerFrame};
+use crate::id::{ConversationId, GatewayId, Seq, UserId};
+use crate::limits;
+use crate::reject::Reject;
+use crate::time::Timestamp;
+use alloc::vec::Vec;
+
+impl Gateway {
+    pub(super) fn replied(&mut self, origin: Origin, reply: Result<Reply, Reject>) {
+        match origin {
+            Origin::Nobody => {}
+            Origin::Quiet(conn) => self.request_ended(conn),
+            Origin::Open(conn) => self.opened(conn, reply),
+            Origin::Send(conn, request, attempt, conversation) => self.send_answered(conn, request, attempt, conversation, reply),
+            Origin::Ack(conn, conversation) => self.ack_answered(conn, conversation, reply),
+            Origin::Page(conn, conversation) => self.page_read(conn, conversation, reply),
+            Origin::Dirty(conn) => {
+                if let Ok(Reply::Dirty(page)) = reply {
+                    self.dirty_read(conn, page);
+                }
+            }
+            Origin::Receipts(conn) => self.receipts(conn, reply),
+            Origin::Watch(conn, user) => self.watched(conn, user, reply),
+            Origin::Request(conn, request) => self.request_answered(conn, request, reply),
+            Origin::Wakes => self.wakes_taken(reply),
+            Origin::Lease => {
+                if reply == Ok(Reply::Lease { held: false }) {
+                    self.end();
+                }
+            }
+            Origin::Leases => self.leases_read(reply),
+            Origin::Reap(gateway, renewals) => self.reaped(gateway, renewals, reply),
+        }
+    }
+
+    fn opened(&mut self, conn: ConnId, reply: Result<Reply, Reject>) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let device = session.device;
+        let (expires, dirty) = match reply {
+            Ok(Reply::Opened { expires, dirty, .. }) => (expires, dirty),
+            Err(Reject::BadToken) => return self.close(conn, CloseReason::BadToken),
+            _ => return self.close(conn, CloseReason::Unavailable),
+        };
+        let woken = session.phase == Phase::Opening { woken: true };
+        session.phase = Phase::Open;
+        session.token_expires = expires;
+        session.told = now;
+        session.reread = now + self.config.reread;
+        if self.opening.get(&device) == Some(&conn) {
+            self.opening.remove(&device);
+        }
+        self.open.insert(device, conn);
+        self.hear((device.user, now));
+        self.tell(conn, ServerFrame::Welcome { now, token_expires: expires, window: self.config.window });
+        self.dirty_read(conn, dirty);
+        if woken {
+            self.read_dirty(conn, None);
+        }
+        self.arm(conn, now + limits::HEARTBEAT);
+    }
+
+    fn send_answered(
+        &mut self,
+        conn: ConnId,
+        request: RequestId,
+        attempt: u32,
+        conversation: ConversationId,
+        reply: Result<Reply, Reject>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.sends -= 1;
+        let reject = match reply {
+            Ok(Reply::Sent { seq, at, cursor }) => {
+                let named = session.name(conversation);
+                let bound = matches!(named, crate::frame::Target::Bind(..)).then_some(named);
+                self.accepted(conn, conversation, seq, cursor);
+                return self.tell(conn, ServerFrame::Accepted { request, of: bound, seq, at });
+            }
+            Ok(_) => Reject::Damaged,
+            Err(reject) => reject,
+        };
+        self.tell(conn, ServerFrame::Refused { request: Some(request), reject });
+        if reject == Reject::DeviceRemoved {
+            self.close(conn, CloseReason::DeviceRemoved);
+        } else if reject.is_for_now() {
+            self.raise_attempt(conn, attempt);
+        }
+    }
+
+    /// The device has what it sent: if that is the very next position for it, it need not be sent back.
+    fn accepted(&mut self, conn: ConnId, conversation: ConversationId, seq: Seq, cursor: Seq) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let Some(chat) = session.chats.get_mut(&conversation) else { return };
+        if chat.sent.is_none() && !chat.reading {
+            chat.sent = Some(cursor);
+        }
+        if chat.sent == Some(Seq(seq.0 - 1)) && !chat.reading {
+            chat.sent = Some(seq);
+            chat.upto = chat.upto.max(seq);
+        }
+    }
+
+    fn ack_answered(&mut self, conn: ConnId, conversation: ConversationId, reply: Result<Reply, Reject>) {
+        if let Err(reject) = reply {
+            self.tell(conn, ServerFrame::Refused { request: None, reject });
+        }
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.forget_if_idle(conversation);
+        }
+    }
+
+    fn receipts(&mut self, conn: ConnId, reply: Result<Reply, Reject>) {
+        self.request_ended(conn);
+        match reply {
+            Ok(Reply::Receipts(receipts)) => {
+                for (conversation, delivered, read) in receipts {
+                    self.tell_receipt(conn, conversation, delivered, read);
+                }
+            }
+            Ok(_) => {}
+            Err(reject) => self.tell(conn, ServerFrame::Refused { request: None, reject }),
+        }
+    }
+
+    pub(super) fn tell_receipt(&mut self, conn: ConnId, conversation: ConversationId, delivered: Seq, read: Seq) {
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            let of = session.name(conversation);
+            self.tell(conn, ServerFrame::Receipt { of, delivered, read });
+        }
+    }
+
+    fn watched(&mut self, conn: ConnId, user: UserId, reply: Result<Reply, Reject>) {
+        self.request_ended(conn);
+        match reply {
+            Ok(Reply::Presence(presence)) => self.tell(conn, ServerFrame::Presence { user, presence }),
+            Ok(_) => {}
+            Err(reject) => {
+                if let Some(session) = self.sessions.get_mut(&conn) {
+                    session.watches.retain(|watched| *watched != user);
+                }
+                self.tell(conn, ServerFrame::Refused { request: None, reject });
+            }
+        }
+    }
+
+    fn request_answered(&mut self, conn: ConnId, request: RequestId, reply: Result<Reply, Reject>) {
+        self.request_ended(conn);
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let device = session.device;
+        let frame = match reply {
+            Ok(Reply::Done) => ServerFrame::Done { request, expires: Timestamp::default() },
+            Ok(Reply::Renewed { expires }) => {
+                session.token_expires = expires;
+                ServerFrame::Done { request, expires }
+            }
+            Ok(Reply::Users(users)) => ServerFrame::Users { request, users },
+            Ok(Reply::Chats { chats, more }) => ServerFrame::Chats { request, chats, more },
+            Ok(Reply::Page { entries, head, .. }) => {
+                let entries = entries.into_iter().map(|entry| super::deliver::delivery(entry, device)).collect();
+                ServerFrame::Page { request, entries, head }
+            }
+            Ok(
+                Reply::Registered { .. }
+                | Reply::Opened { .. }
+                | Reply::Sent { .. }
+                | Reply::Dirty(_)
+                | Reply::Receipts(_)
+                | Reply::Presence(_)
+                | Reply::Wakes { .. }
+                | Reply::Lease { .. }
+                | Reply::Leases(_)
+                | Reply::Reaped { .. },
+            ) => unreachable!("no request is answered so"),
+            Err(reject) => ServerFrame::Refused { request: Some(request), reject },
+        };
+        self.tell(conn, frame);
+    }
+
+    fn request_ended(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.requests -= 1;
+        }
+    }
+
+    /// Judges which gateways are dead: those whose renewals this gateway has not seen move for the length of a lease.
+    fn leases_read(&mut self, reply: Result<Reply, Reject>) {
+        let Ok(Reply::Leases(leases)) = reply else { return };
+        let now = self.now;
+        let seen = core::mem::take(&mut self.leases);
+        let mut dead: Vec<(GatewayId, u64)> = Vec::new();
+        for (gateway, renewals) in leases.into_iter().filter(|(gateway, _)| *gateway != self.id) {
+            let since = match seen.get(&gateway) {
+                Some((before, since)) if *before == renewals => *since,
+                _ => now,
+            };
+            if now >= since + limits::LEASE {
+                dead.push((gateway, renewals));
+            }
+            self.leases.insert(gateway, (renewals, since));
+        }
+        for (gateway, renewals) in dead {
+            self.enqueue(Lane::Session, Origin::Reap(gateway, renewals), Command::Reap { gateway, renewals });
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a gateway does when time passes.
+
+use super::dispatch::{Lane, Origin};
+use super::session::Phase;
+use super::{ConnId, Gateway, Ticket};
+use crate::command::Command;
+use crate::frame::CloseReason;
+use crate::limits;
+use crate::time::{Millis, Timestamp};
+
+/// Something that is due at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A look at a session: is it alive, has it acknowledged, is its dirty set to be read again.
+    Session(ConnId),
+    /// The end of a session's pause.
+    Resume(ConnId),
+    /// Another run of a transaction.
+    Rerun(Ticket),
+    /// The gateway's periodic work: its lease, the leases of others, wake-ups whose bell was not heard.
+    Lease,
+}
+
+/// How often the store is told that a user was heard.
+const TELL_HEARD: Millis = Millis::seconds(60);
+
+impl Gateway {
+    pub(super) fn expired(&mut self, timer: Timer) {
+        match timer {
+            Timer::Session(conn) => self.look_at(conn),
+            Timer::Resume(conn) => self.make_ready(conn),
+            Timer::Rerun(ticket) => self.rerun(ticket),
+            Timer::Lease => self.periodic(),
+        }
+    }
+
+    fn look_at(&mut self, conn: ConnId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        // Set first: whatever happens below finds a timer that is where the session says.
+        session.due = now + limits::HEARTBEAT;
+        self.timers.insert((session.due, Timer::Session(conn)));
+        if session.phase == Phase::Greeting {
+            return self.close(conn, CloseReason::HandshakeTimeout);
+        }
+        if now >= session.heard + limits::DEAD_AFTER {
+            return self.close(conn, CloseReason::Dead);
+        }
+        if session.owed > 0 && now >= session.owed_since + self.config.ack_timeout {
+            return self.close(conn, CloseReason::AckTimeout);
+        }
+        if !session.is_open() {
+            return;
+        }
+        if session.heard >= session.told + TELL_HEARD {
+            session.told = session.heard;
+            let heard = (session.device.user, session.heard);
+            self.hear(heard);
+        }
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        if now >= session.reread {
+            self.read_dirty(conn, None);
+        }
+        self.arm(conn, now + limits::HEARTBEAT);
+    }
+
+    /// Makes sure that the session is looked at no later than then, or when something of it is due before.
+    pub(super) fn arm(&mut self, conn: ConnId, at: Timestamp) {
+        let ack_timeout = self.config.ack_timeout;
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let mut at = at.min(session.heard + limits::DEAD_AFTER);
+        if session.owed > 0 {
+            at = at.min(session.owed_since + ack_timeout);
+        }
+        if at < session.due {
+            self.timers.remove(&(session.due, Timer::Session(conn)));
+            session.due = at;
+            self.timers.insert((at, Timer::Session(conn)));
+        }
+    }
+
+    fn periodic(&mut self) {
+        self.timers.insert((self.now + limits::LEASE_RENEWAL, Timer::Lease));
+        self.enqueue(Lane::Session, Origin::Lease, Command::RenewLease { gateway: self.id });
+        self.enqueue(Lane::Read, Origin::Leases, Command::ReadLeases);
+        self.report_heard();
+        self.take_wakes();
+    }
+
+    pub(super) fn hear(&mut self, heard: (crate::id::UserId, Timestamp)) {
+        self.heard.push(heard);
+        if self.heard.len() >= self.config.batch {
+            self.report_heard();
+        }
+    }
+
+    pub(super) fn report_heard(&mut self) {
+        if !self.heard.is_empty() {
+            let users = core::mem::take(&mut self.heard);
+            self.enqueue(Lane::Durable, Origin::Nobody, Command::Heard { users });
+        }
+    }
+}
