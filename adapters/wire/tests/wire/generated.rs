@@ -20,5 +20,5 @@ fn the_generated_types_are_those_of_the_schema() {
         fs::write(&kept, &fresh).unwrap();
     }
     let kept = fs::read_to_string(kept).unwrap_or_default();
-    assert!(kept == fresh, "src/generated.rs is not what proto/ gives: run `REGENERATE=1 cargo test -p doubletick-wire --test generated`");
+    assert!(kept == fresh, "src/generated.rs is not what proto/ gives: run `REGENERATE=1 cargo test -p doubletick-wire generated`");
 }
