@@ -6,6 +6,7 @@ use doubletick_core::frame::{ClientFrame, CloseReason, RequestId, ServerFrame};
 use doubletick_core::limits;
 use doubletick_core::reject::Reject;
 use doubletick_wire::{Problem, WireError, decode_client, decode_server, encode_client};
+use std::slice;
 
 /// Bytes of a field whose content follows it.
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
@@ -124,7 +125,7 @@ fn a_field_that_is_missing_or_wrong_is_named() {
         (send(&[]), "id", Problem::Missing),
         (send(&[field(4, &[7; 15])]), "id", Problem::Length),
         (send(&[field(4, &[7; 17])]), "id", Problem::Length),
-        (send(&[id.clone()]), "body", Problem::Missing),
+        (send(slice::from_ref(&id)), "body", Problem::Missing),
         (send(&[id.clone(), field(6, b"a"), field(7, b"")]), "bodies", Problem::Forbidden),
         (send(&[id.clone(), field(7, b"")]), "user", Problem::Missing),
         (send(&[id.clone(), field(7, &fixed(1, 1))]), "serial", Problem::Missing),
@@ -209,7 +210,7 @@ fn a_false_server_frame_is_recognised() {
     assert!(decode_server(&devices(number(3, 1).repeat(8))).is_ok());
     for (bytes, name, problem) in [
         (run(64), "entries", Problem::TooMany),
-        (deliver(&[entry.clone()]), "seq", Problem::Missing),
+        (deliver(slice::from_ref(&entry)), "seq", Problem::Missing),
         (deliver(&[number(2, u64::MAX), entry.clone(), field(10, &entry)]), "seq", Problem::Range),
         (deliver(&[number(2, 1), field(5, &[7; 16])]), "sender", Problem::Missing),
         (deliver(&[number(2, 1), number(4, 0), field(5, &[7; 16])]), "own", Problem::Missing),
