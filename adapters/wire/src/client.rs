@@ -29,8 +29,8 @@ pub fn decode_client(bytes: &[u8]) -> Result<ClientFrame, WireError> {
 
 fn write(frame: &ClientFrame) -> Frame {
     match frame {
-        ClientFrame::Hello { device, secret } => {
-            Frame::Hello(pb::Hello { user: Some(device.user.0), serial: device.serial.into(), secret: secret.0.to_vec() })
+        ClientFrame::Hello { device, secret, run } => {
+            Frame::Hello(pb::Hello { user: Some(device.user.0), serial: device.serial.into(), secret: secret.0.to_vec(), run: *run })
         }
         ClientFrame::Send { request, attempt, to, id, content } => Frame::Send(write_send(*request, *attempt, *to, *id, content)),
         ClientFrame::Ack { of, delivered, read } => {
@@ -73,7 +73,9 @@ fn write(frame: &ClientFrame) -> Frame {
 
 fn read(frame: Frame) -> Result<ClientFrame, WireError> {
     Ok(match frame {
-        Frame::Hello(it) => ClientFrame::Hello { device: device(it.user, it.serial)?, secret: Secret(fixed(&it.secret, "secret")?) },
+        Frame::Hello(it) => {
+            ClientFrame::Hello { device: device(it.user, it.serial)?, secret: Secret(fixed(&it.secret, "secret")?), run: it.run }
+        }
         Frame::Send(it) => read_send(it)?,
         Frame::Ack(it) => ClientFrame::Ack { of: target(it.handle, it.conversation)?, delivered: Seq(it.delivered), read: Seq(it.read) },
         Frame::Fetch(it) => {

@@ -164,6 +164,8 @@ pub struct Hello {
     pub serial: u32,
     #[prost(bytes = "vec", tag = "3")]
     pub secret: ::prost::alloc::vec::Vec<u8>,
+    #[prost(fixed64, tag = "4")]
+    pub run: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Send {
