@@ -80,7 +80,7 @@ pub enum Command {
         device: DeviceId,
         /// Of which conversation.
         conversation: ConversationId,
-        /// Never beyond what was sent to the device.
+        /// By the device's word; refused beyond the head.
         delivered: Seq,
         /// Clamped to what the device has.
         read: Seq,

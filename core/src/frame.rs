@@ -77,8 +77,11 @@ pub enum ClientFrame {
         /// What it carries.
         content: Content,
     },
-    /// The device has stored everything up to `delivered`, and its user was shown everything up to `read`. No reply.
+    /// The device has stored everything up to `delivered`, and its user was shown everything up to `read`.
     Ack {
+        /// The reply is [`ServerFrame::Done`] if there is a number, and nothing if there is none. Of several that wait, the last is
+        /// answered for all: positions only grow.
+        request: Option<RequestId>,
         /// In which conversation.
         of: Target,
         /// The device's contiguous position.

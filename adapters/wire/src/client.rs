@@ -33,9 +33,9 @@ fn write(frame: &ClientFrame) -> Frame {
             Frame::Hello(pb::Hello { user: Some(device.user.0), serial: device.serial.into(), secret: secret.0.to_vec(), run: *run })
         }
         ClientFrame::Send { request, attempt, to, id, content } => Frame::Send(write_send(*request, *attempt, *to, *id, content)),
-        ClientFrame::Ack { of, delivered, read } => {
+        ClientFrame::Ack { request, of, delivered, read } => {
             let (handle, conversation) = target_fields(*of);
-            Frame::Ack(pb::Ack { handle, conversation, delivered: delivered.0, read: read.0 })
+            Frame::Ack(pb::Ack { handle, conversation, delivered: delivered.0, read: read.0, request: request.map(|it| it.0) })
         }
         ClientFrame::Fetch { request, of, after } => {
             let (handle, conversation) = target_fields(*of);
@@ -77,7 +77,12 @@ fn read(frame: Frame) -> Result<ClientFrame, WireError> {
             ClientFrame::Hello { device: device(it.user, it.serial)?, secret: Secret(fixed(&it.secret, "secret")?), run: it.run }
         }
         Frame::Send(it) => read_send(it)?,
-        Frame::Ack(it) => ClientFrame::Ack { of: target(it.handle, it.conversation)?, delivered: Seq(it.delivered), read: Seq(it.read) },
+        Frame::Ack(it) => ClientFrame::Ack {
+            request: it.request.map(RequestId),
+            of: target(it.handle, it.conversation)?,
+            delivered: Seq(it.delivered),
+            read: Seq(it.read),
+        },
         Frame::Fetch(it) => {
             ClientFrame::Fetch { request: RequestId(it.request), of: target(it.handle, it.conversation)?, after: Seq(it.after) }
         }

@@ -207,6 +207,8 @@ pub struct Ack {
     pub delivered: u64,
     #[prost(uint64, tag = "4")]
     pub read: u64,
+    #[prost(uint32, optional, tag = "5")]
+    pub request: ::core::option::Option<u32>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {

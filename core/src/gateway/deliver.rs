@@ -1,7 +1,7 @@
 //! From the log and the wake-ups to the devices.
 
 use super::dispatch::{Lane, Origin};
-use super::session::Phase;
+use super::session::{PendingAck, Phase};
 use super::{ConnId, Gateway, MAX_PAGES};
 use crate::command::{Command, DirtyPage, Reply, Wake};
 use crate::content::Entry;
@@ -88,7 +88,8 @@ impl Gateway {
                 if entries.is_empty() {
                     // The mark in the dirty set has nothing behind it (the log ends before it): it is cleared by acknowledging what is there.
                     chat.upto = head;
-                    self.acknowledge_later(conn, conversation, after.min(head), Seq::START);
+                    let ack = PendingAck { delivered: after.min(head), read: Seq::START, request: None };
+                    self.acknowledge_later(conn, conversation, ack);
                 } else {
                     chat.upto = chat.upto.max(head);
                     self.deliver(conn, conversation, entries);

@@ -1,5 +1,6 @@
 //! Transactions on their way: lines of waiting commands, batches under way, and what to do when the store says no.
 
+use super::session::PendingAck;
 use super::{ConnId, Gateway, Output, Ticket, Timer};
 use crate::command::{Command, Reply};
 use crate::draw::Purpose;
@@ -21,8 +22,8 @@ pub(super) enum Origin {
     Open(ConnId),
     /// A message.
     Send(ConnId, RequestId, u32, ConversationId),
-    /// An acknowledgement: conversation, delivered, read.
-    Ack(ConnId, ConversationId),
+    /// An acknowledgement, with the number under which the device wants to hear of it.
+    Ack(ConnId, ConversationId, Option<RequestId>),
     /// A page to be delivered.
     Page(ConnId, ConversationId),
     /// A page of a dirty set.
@@ -146,9 +147,9 @@ impl Gateway {
             && let Some(conversation) = session.acks.pop()
         {
             let chat = session.chats.get_mut(&conversation).expect("a chat with a waiting acknowledgement is kept");
-            let (delivered, read) = chat.ack.take().expect("it waits");
+            let PendingAck { delivered, read, request } = chat.ack.take().expect("it waits");
             let command = Command::Acknowledge { device: session.device, conversation, delivered, read };
-            batch.push(Queued { origin: Origin::Ack(conn, conversation), command });
+            batch.push(Queued { origin: Origin::Ack(conn, conversation, request), command });
             session.forget_if_idle(conversation);
         }
         while batch.len() < self.config.batch
@@ -243,7 +244,7 @@ impl Gateway {
             return;
         }
         for origin in &flight.origins {
-            if let Origin::Send(conn, ..) | Origin::Ack(conn, _) | Origin::Request(conn, _) = origin
+            if let Origin::Send(conn, ..) | Origin::Ack(conn, ..) | Origin::Request(conn, _) = origin
                 && let Some(session) = self.sessions.get_mut(conn)
             {
                 session.busy = false;
@@ -255,9 +256,9 @@ impl Gateway {
     fn refused_for_now(&mut self, origin: Origin, command: &Command) {
         match (origin, command) {
             // An acknowledgement is no request: the device will not say it again, so it is kept.
-            (Origin::Ack(conn, conversation), Command::Acknowledge { delivered, read, .. }) => {
+            (Origin::Ack(conn, conversation, request), Command::Acknowledge { delivered, read, .. }) => {
                 self.pause(conn, self.now + Millis::seconds(1));
-                self.acknowledge_later(conn, conversation, *delivered, *read);
+                self.acknowledge_later(conn, conversation, PendingAck { delivered: *delivered, read: *read, request });
             }
             _ => self.replied(origin, Err(Reject::Unavailable)),
         }

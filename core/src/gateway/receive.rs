@@ -1,12 +1,12 @@
 //! Frames from devices.
 
 use super::dispatch::{Lane, Origin, Queued};
-use super::session::Phase;
+use super::session::{PendingAck, Phase};
 use super::{ConnId, Gateway};
 use crate::command::Command;
 use crate::content::Content;
 use crate::frame::{ClientFrame, CloseReason, RequestId, ServerFrame, Target};
-use crate::id::{ConversationId, DeviceId, MessageId, Secret, Seq, SessionEpoch, UserId};
+use crate::id::{ConversationId, DeviceId, MessageId, Secret, SessionEpoch, UserId};
 use crate::limits;
 use crate::reject::Reject;
 use crate::time::Millis;
@@ -50,7 +50,7 @@ impl Gateway {
                 self.request_in_order(conn, request, Command::Renew { device, secret: secret.digest() });
             }
             ClientFrame::Send { request, attempt, to, id, content } => self.sent(conn, request, attempt, to, id, content),
-            ClientFrame::Ack { of, delivered, read } => self.acknowledged(conn, of, delivered, read),
+            ClientFrame::Ack { request, of, delivered, read } => self.acknowledged(conn, of, PendingAck { delivered, read, request }),
             ClientFrame::Fetch { request, of, after } => {
                 if let Some(conversation) = self.resolve(conn, Some(request), of) {
                     let command = Command::ReadLog { device, conversation, after: Some(after) };
@@ -110,12 +110,12 @@ impl Gateway {
         }
     }
 
-    fn acknowledged(&mut self, conn: ConnId, of: Target, delivered: Seq, read: Seq) {
-        let Some(conversation) = self.resolve(conn, None, of) else { return };
+    fn acknowledged(&mut self, conn: ConnId, of: Target, ack: PendingAck) {
+        let Some(conversation) = self.resolve(conn, ack.request, of) else { return };
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let now = self.now;
         if let Some(chat) = session.chats.get_mut(&conversation) {
-            let left = chat.sent.map_or(0, |sent| sent.0.saturating_sub(delivered.0));
+            let left = chat.sent.map_or(0, |sent| sent.0.saturating_sub(ack.delivered.0));
             let owed = chat.owed.min(u32::try_from(left).unwrap_or(u32::MAX));
             if owed < chat.owed {
                 session.owed -= chat.owed - owed;
@@ -123,21 +123,21 @@ impl Gateway {
                 session.owed_since = now;
             }
         }
-        self.acknowledge_later(conn, conversation, delivered, read);
+        self.acknowledge_later(conn, conversation, ack);
         self.pump(conn);
     }
 
     /// Notes an acknowledgement for the session's next transaction. Several of one conversation become one.
-    pub(super) fn acknowledge_later(&mut self, conn: ConnId, conversation: ConversationId, delivered: Seq, read: Seq) {
+    pub(super) fn acknowledge_later(&mut self, conn: ConnId, conversation: ConversationId, ack: PendingAck) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         if session.acks.len() >= limits::HANDLES_PER_SESSION {
             return self.close(conn, CloseReason::Flood);
         }
         let chat = session.chats.entry(conversation).or_default();
         match &mut chat.ack {
-            Some(waiting) => *waiting = (waiting.0.max(delivered), waiting.1.max(read)),
+            Some(waiting) => *waiting = waiting.merge(ack),
             None => {
-                chat.ack = Some((delivered, read));
+                chat.ack = Some(ack);
                 session.acks.push(conversation);
             }
         }
@@ -223,8 +223,8 @@ impl Gateway {
             | ClientFrame::SetListed { request, .. }
             | ClientFrame::SetPrivacy { request, .. }
             | ClientFrame::RemoveDevice { request, .. } => Some(*request),
+            ClientFrame::Ack { request, .. } => *request,
             ClientFrame::Hello { .. }
-            | ClientFrame::Ack { .. }
             | ClientFrame::AskReceipts { .. }
             | ClientFrame::Typing { .. }
             | ClientFrame::Watch { .. }

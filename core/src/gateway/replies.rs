@@ -18,7 +18,7 @@ impl Gateway {
             Origin::Quiet(conn) => self.request_ended(conn),
             Origin::Open(conn) => self.opened(conn, reply),
             Origin::Send(conn, request, attempt, conversation) => self.send_answered(conn, request, attempt, conversation, reply),
-            Origin::Ack(conn, conversation) => self.ack_answered(conn, conversation, reply),
+            Origin::Ack(conn, conversation, request) => self.ack_answered(conn, conversation, request, reply),
             Origin::Page(conn, conversation) => self.page_read(conn, conversation, reply),
             Origin::Dirty(conn) => {
                 if let Ok(Reply::Dirty(page)) = reply {
@@ -107,9 +107,11 @@ impl Gateway {
         }
     }
 
-    fn ack_answered(&mut self, conn: ConnId, conversation: ConversationId, reply: Result<Reply, Reject>) {
-        if let Err(reject) = reply {
-            self.tell(conn, ServerFrame::Refused { request: None, reject });
+    fn ack_answered(&mut self, conn: ConnId, conversation: ConversationId, request: Option<RequestId>, reply: Result<Reply, Reject>) {
+        match (reply, request) {
+            (Err(reject), request) => self.tell(conn, ServerFrame::Refused { request, reject }),
+            (Ok(_), Some(request)) => self.tell(conn, ServerFrame::Done { request, expires: Timestamp::default() }),
+            (Ok(_), None) => {}
         }
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.forget_if_idle(conversation);

@@ -1,7 +1,7 @@
 //! What a gateway knows of one connection.
 
 use super::dispatch::Queued;
-use crate::frame::{Handle, Target};
+use crate::frame::{Handle, RequestId, Target};
 use crate::id::{ConversationId, DeviceId, Seq, UserId};
 use crate::limits;
 use crate::rate::Meter;
@@ -89,8 +89,24 @@ pub(super) struct Chat {
     pub(super) reading: bool,
     /// Whether it stands in the session's backlog.
     pub(super) queued: bool,
-    /// An acknowledgement that waits: delivered, read.
-    pub(super) ack: Option<(Seq, Seq)>,
+    /// An acknowledgement that waits.
+    pub(super) ack: Option<PendingAck>,
+}
+
+/// An acknowledgement that waits for the session's next transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingAck {
+    pub(super) delivered: Seq,
+    pub(super) read: Seq,
+    /// Under which number the device wants to hear of it.
+    pub(super) request: Option<RequestId>,
+}
+
+impl PendingAck {
+    /// Two acknowledgements of one conversation as one.
+    pub(super) fn merge(self, later: Self) -> Self {
+        Self { delivered: self.delivered.max(later.delivered), read: self.read.max(later.read), request: later.request.or(self.request) }
+    }
 }
 
 impl Session {

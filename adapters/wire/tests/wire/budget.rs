@@ -30,7 +30,7 @@ fn costs(read: Seq) -> [usize; 5] {
         from_client(&ClientFrame::Send { request, attempt: 0, to: of, id: message(1), content }),
         from_server(&ServerFrame::Accepted { request, of: None, seq, at: NOW }),
         from_server(&ServerFrame::Deliver { of, entries }),
-        from_client(&ClientFrame::Ack { of, delivered: seq, read: Seq::START }),
+        from_client(&ClientFrame::Ack { request: None, of, delivered: seq, read: Seq::START }),
         from_server(&ServerFrame::Receipt { of, delivered: seq, read }),
     ]
 }

@@ -37,12 +37,12 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         (DeviceId { user: BOB, serial: 65535 }, Body { kind: u32::MAX, bytes: (*b"").into() }),
     ]);
     vec![
-        ("hello", ClientFrame::Hello { device: DeviceId { user: ALICE, serial: 1 }, secret: Secret([7; 32]) }),
+        ("hello", ClientFrame::Hello { device: DeviceId { user: ALICE, serial: 1 }, secret: Secret([7; 32]), run: 0x5eed }),
         ("send.handle", send(handle, 0, Content::shared(0, *TEXT).unwrap())),
         ("send.id", send(Target::Id(chat()), 3, Content::shared(9, *b"").unwrap())),
         ("send.per_device", send(handle, 0, Content::new(per_device).unwrap())),
-        ("ack", ClientFrame::Ack { of: handle, delivered: Seq(1000), read: Seq::START }),
-        ("ack.read", ClientFrame::Ack { of: Target::Id(chat()), delivered: Seq(u64::MAX), read: Seq(990) }),
+        ("ack", ClientFrame::Ack { request: None, of: handle, delivered: Seq(1000), read: Seq::START }),
+        ("ack.read", ClientFrame::Ack { request: None, of: Target::Id(chat()), delivered: Seq(u64::MAX), read: Seq(990) }),
         ("fetch", ClientFrame::Fetch { request, of: handle, after: Seq(900) }),
         ("ask_receipts", ClientFrame::AskReceipts { of: vec![chat(), ConversationId::direct(UserId(0), ALICE).unwrap()] }),
         ("typing", ClientFrame::Typing { to: handle, active: true }),

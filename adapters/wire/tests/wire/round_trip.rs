@@ -80,7 +80,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let list = prop_oneof![Just(UserList::Contacts), Just(UserList::Blocked)];
     let privacy = prop_oneof![Just(Privacy::Everyone), Just(Privacy::Contacts), Just(Privacy::Nobody)];
     let often = prop_oneof![
-        (device(), secret()).prop_map(|(device, secret)| ClientFrame::Hello { device, secret }),
+        (device(), secret(), any::<u64>()).prop_map(|(device, secret, run)| ClientFrame::Hello { device, secret, run }),
         (request(), any::<u32>(), named(), message(), content()).prop_map(|(request, attempt, to, id, content)| ClientFrame::Send {
             request,
             attempt,
@@ -88,7 +88,12 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
             id,
             content
         }),
-        (named(), seq(), seq()).prop_map(|(of, delivered, read)| ClientFrame::Ack { of, delivered, read }),
+        (proptest::option::of(request()), named(), seq(), seq()).prop_map(|(request, of, delivered, read)| ClientFrame::Ack {
+            request,
+            of,
+            delivered,
+            read
+        }),
         (request(), named(), seq()).prop_map(|(request, of, after)| ClientFrame::Fetch { request, of, after }),
         vec(conversation(), 0..=limits::BATCH_ITEMS).prop_map(|of| ClientFrame::AskReceipts { of }),
         (named(), any::<bool>()).prop_map(|(to, active)| ClientFrame::Typing { to, active }),
