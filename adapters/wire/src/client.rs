@@ -115,6 +115,7 @@ fn read(frame: Frame) -> Result<ClientFrame, WireError> {
 fn request_of(frame: &Frame) -> Option<RequestId> {
     match frame {
         Frame::Send(it) => Some(RequestId(it.request)),
+        Frame::Ack(it) => it.request.map(RequestId),
         Frame::Fetch(it) => Some(RequestId(it.request)),
         Frame::FindUsers(it) => Some(RequestId(it.request)),
         Frame::AskUser(it) => Some(RequestId(it.request)),
@@ -123,13 +124,7 @@ fn request_of(frame: &Frame) -> Option<RequestId> {
         Frame::SetPrivacy(it) => Some(RequestId(it.request)),
         Frame::Renew(it) => Some(RequestId(it.request)),
         Frame::RemoveDevice(it) => Some(RequestId(it.request)),
-        Frame::Hello(_)
-        | Frame::Ack(_)
-        | Frame::AskReceipts(_)
-        | Frame::Typing(_)
-        | Frame::Watch(_)
-        | Frame::Unwatch(_)
-        | Frame::Ping(_) => None,
+        Frame::Hello(_) | Frame::AskReceipts(_) | Frame::Typing(_) | Frame::Watch(_) | Frame::Unwatch(_) | Frame::Ping(_) => None,
     }
 }
 

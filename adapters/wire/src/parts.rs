@@ -100,13 +100,18 @@ pub(crate) fn deliveries(first: u64, entries: Vec<pb::Entry>) -> Result<Vec<Deli
 
 fn delivery(seq: u64, entry: pb::Entry) -> Result<Delivery, WireError> {
     let from = match entry.sender {
-        Some(PbSender::Peer(number)) => Sender::Peer(serial(number, "peer")?),
-        Some(PbSender::Own(number)) => Sender::Own(serial(number, "own")?),
+        Some(PbSender::Peer(number)) => Sender::Peer(sender_serial(number, "peer")?),
+        Some(PbSender::Own(number)) => Sender::Own(sender_serial(number, "own")?),
         None => return Err(WireError::new("sender", Problem::Missing)),
     };
     let id = MessageId(fixed(&entry.id, "id")?);
     let body = entry.body.map(|bytes| Body { kind: entry.kind, bytes: bytes.into() });
     Ok(Delivery { seq: Seq(seq), from, id, at: Timestamp::from_millis(entry.at), body })
+}
+
+/// The serial of an entry's sender. Zero stands for the sender of an entry whose stored value was damaged: nobody knows who it was.
+fn sender_serial(number: u32, field: &'static str) -> Result<u16, WireError> {
+    u16::try_from(number).map_err(|_| WireError::new(field, Problem::Range))
 }
 
 /// The position of the first delivery, or zero, and the entries.

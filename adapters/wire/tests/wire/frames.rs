@@ -43,6 +43,7 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         ("send.per_device", send(handle, 0, Content::new(per_device).unwrap())),
         ("ack", ClientFrame::Ack { request: None, of: handle, delivered: Seq(1000), read: Seq::START }),
         ("ack.read", ClientFrame::Ack { request: None, of: Target::Id(chat()), delivered: Seq(u64::MAX), read: Seq(990) }),
+        ("ack.request", ClientFrame::Ack { request: Some(RequestId(0)), of: handle, delivered: Seq(1000), read: Seq(990) }),
         ("fetch", ClientFrame::Fetch { request, of: handle, after: Seq(900) }),
         ("ask_receipts", ClientFrame::AskReceipts { of: vec![chat(), ConversationId::direct(UserId(0), ALICE).unwrap()] }),
         ("typing", ClientFrame::Typing { to: handle, active: true }),
@@ -74,6 +75,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         delivery(1001, Sender::Own(2), Some(Body { kind: 1024, bytes: (*b"").into() })),
         delivery(1002, Sender::Peer(3), None),
     ];
+    let damaged = Delivery { seq: Seq(1000), from: Sender::Own(0), id: MessageId([0; 16]), at: Timestamp::default(), body: None };
     let card = UserCard { user: BOB, phone: phone("+15550100"), devices: vec![1, 2, 300] };
     let row = Chat { conversation: chat(), head: Seq(1000), at: NOW, unread: 12 };
     let presence = |presence| ServerFrame::Presence { user: BOB, presence };
@@ -87,6 +89,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ("deliver.run", ServerFrame::Deliver { of: bind, entries: run.clone() }),
         ("page", ServerFrame::Page { request, entries: run, head: Seq(2000) }),
         ("page.empty", ServerFrame::Page { request, entries: vec![], head: Seq(900) }),
+        ("page.damaged", ServerFrame::Page { request, entries: vec![damaged], head: Seq(1000) }),
         ("receipt", ServerFrame::Receipt { of: handle, delivered: Seq(1000), read: Seq(990) }),
         ("typing", ServerFrame::Typing { of: Target::Id(chat()), active: true }),
         ("presence.hidden", presence(Presence::Hidden)),

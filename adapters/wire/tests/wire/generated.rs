@@ -1,4 +1,5 @@
-//! The checked-in types are those that `proto/` gives.
+//! The checked-in types are those that `proto/` gives. To change the schema: edit it, regenerate with the command that the test names,
+//! and only then use what is new, because this test is compiled with the crate.
 
 use std::path::Path;
 use std::{env, fs};

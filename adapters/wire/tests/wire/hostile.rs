@@ -192,6 +192,8 @@ fn a_conversation_with_oneself_and_a_false_phone_number_are_refused_as_nonsense(
         let name = [fixed(1, low), fixed(2, high)].concat();
         let error = refused(&field(ACK, &[field(2, &name), number(3, 1)].concat()));
         assert_eq!(error.refusal(), Some((None, Reject::Nonsense)));
+        let error = refused(&field(ACK, &[field(2, &name), number(5, 6)].concat()));
+        assert_eq!(error.refusal(), Some((Some(RequestId(6)), Reject::Nonsense)));
         let error = refused(&field(5, &[number(1, 3), field(3, &name)].concat()));
         assert_eq!(error.refusal(), Some((Some(RequestId(3)), Reject::Nonsense)));
     }
@@ -213,7 +215,7 @@ fn a_false_server_frame_is_recognised() {
         (deliver(slice::from_ref(&entry)), "seq", Problem::Missing),
         (deliver(&[number(2, u64::MAX), entry.clone(), field(10, &entry)]), "seq", Problem::Range),
         (deliver(&[number(2, 1), field(5, &[7; 16])]), "sender", Problem::Missing),
-        (deliver(&[number(2, 1), number(4, 0), field(5, &[7; 16])]), "own", Problem::Missing),
+        (deliver(&[number(2, 1), number(4, 65536), field(5, &[7; 16])]), "own", Problem::Range),
         (field(DELIVER, &[number(2, 1), entry.clone()].concat()), "conversation", Problem::Missing),
         (field(16, &field(3, &entry)), "seq", Problem::Missing),
         (field(1, b""), "seq", Problem::Missing),
