@@ -8,6 +8,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod chain;
+pub mod client;
 pub mod command;
 pub mod content;
 pub mod draw;

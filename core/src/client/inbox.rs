@@ -1,0 +1,154 @@
+//! Messages on their way in, and the positions that both sides tell each other.
+
+use super::{Answer, Client, Notice, Pending, Record, SaveId, Saving};
+use crate::frame::{ClientFrame, Delivery, RequestId};
+use crate::id::{ConversationId, Seq};
+use crate::limits;
+use alloc::vec::Vec;
+
+impl Client {
+    pub(super) fn delivered(&mut self, conversation: ConversationId, entries: Vec<Delivery>) {
+        for delivery in entries {
+            let seq = delivery.seq;
+            let chat = self.chat(conversation);
+            // The first position of a conversation that a device hears of may be any: it is where the device came in.
+            let received = *chat.received.get_or_insert(Seq(seq.0.saturating_sub(1)));
+            if seq > received.next() {
+                // A position is missing. What comes after it is not taken, so that the cursor never means less than it says.
+                return self.fetch(conversation, received);
+            }
+            let again = seq <= received;
+            chat.received = Some(received.max(seq));
+            let save = self.save(Record::Received { conversation, delivery, again });
+            self.chat(conversation).saving.push_back(Saving { save, seq, own: false });
+        }
+    }
+
+    fn fetch(&mut self, conversation: ConversationId, after: Seq) {
+        if self.chat(conversation).fetching {
+            return;
+        }
+        let (Some(of), Some(request)) = (self.name(conversation), self.request(Pending::Fetch(conversation))) else { return };
+        self.chat(conversation).fetching = true;
+        self.send(ClientFrame::Fetch { request, of, after });
+    }
+
+    pub(super) fn paged(&mut self, request: RequestId, entries: Vec<Delivery>, head: Seq) {
+        match self.take_pending(request) {
+            Some(Pending::Ask(tag)) => self.notice(Notice::Answered(tag, Answer::Page(entries, head))),
+            Some(Pending::Fetch(conversation)) => {
+                let more = entries.last().is_some_and(|last| last.seq < head);
+                self.chat(conversation).fetching = false;
+                self.delivered(conversation, entries);
+                if let Some(received) = self.chat(conversation).received.filter(|_| more) {
+                    self.fetch(conversation, received);
+                }
+            }
+            Some(Pending::Send(_) | Pending::Read(..) | Pending::Renew(_)) | None => {}
+        }
+    }
+
+    /// A message of this device's own stands at a position. Says whether that is the next one for the device.
+    pub(super) fn own_position(&mut self, conversation: ConversationId, seq: Seq) -> bool {
+        let chat = self.chat(conversation);
+        chat.stored.own_last = chat.stored.own_last.max(seq);
+        let received = *chat.received.get_or_insert(Seq(seq.0.saturating_sub(1)));
+        let next = seq == received.next();
+        if next {
+            chat.received = Some(seq);
+        }
+        next
+    }
+
+    pub(super) fn saved(&mut self, upto: SaveId, new_after_all: &[SaveId]) {
+        self.outbox_saved(upto);
+        let mut received = Vec::new();
+        for (conversation, chat) in &mut self.chats {
+            let mut others = false;
+            while let Some(Saving { save, seq, own }) = chat.saving.pop_front_if(|saving| saving.save <= upto) {
+                if new_after_all.binary_search(&save).is_ok() {
+                    // The server's log is not the one that this device has seen (it was restored): its positions count from here on.
+                    chat.stored.cursor = Some(seq);
+                    chat.received = Some(chat.saving.back().map_or(seq, |last| last.seq));
+                } else {
+                    chat.stored.cursor = chat.stored.cursor.max(Some(seq));
+                }
+                chat.own_untold |= own;
+                others |= !own;
+            }
+            if others {
+                received.push(*conversation);
+            }
+        }
+        // Also what came again: the server does not know that it is here.
+        received.into_iter().for_each(|conversation| self.acknowledge(conversation));
+    }
+
+    fn acknowledge(&mut self, conversation: ConversationId) {
+        let Some(of) = self.name(conversation) else { return };
+        let chat = self.chat(conversation);
+        let Some(delivered) = chat.stored.cursor else { return };
+        chat.own_untold = false;
+        self.send(ClientFrame::Ack { request: None, of, delivered, read: Seq::START });
+    }
+
+    pub(super) fn show(&mut self, conversation: ConversationId, upto: Seq) {
+        let chat = self.chat(conversation);
+        let upto = upto.min(chat.stored.cursor.unwrap_or(Seq::START));
+        if upto > chat.stored.read {
+            chat.stored.read = upto;
+            self.save(Record::Read { conversation, upto });
+            self.tell_read(conversation);
+        }
+    }
+
+    /// Tells the server how far the user has read, and asks it to say that it has heard.
+    fn tell_read(&mut self, conversation: ConversationId) {
+        let chat = self.chat(conversation);
+        let read = chat.stored.read;
+        let Some(delivered) = chat.stored.cursor else { return };
+        let (Some(of), Some(request)) = (self.name(conversation), self.request(Pending::Read(conversation, read))) else { return };
+        self.chat(conversation).own_untold = false;
+        self.send(ClientFrame::Ack { request: Some(request), of, delivered, read });
+    }
+
+    pub(super) fn read_told(&mut self, conversation: ConversationId, upto: Seq) {
+        let chat = self.chat(conversation);
+        if upto > chat.stored.read_told {
+            chat.stored.read_told = upto;
+            self.save(Record::ReadTold { conversation, upto });
+        }
+    }
+
+    /// After a new connection: what the server may not have heard in the one before.
+    pub(super) fn tell_again(&mut self) {
+        let untold: Vec<ConversationId> = self
+            .chats
+            .values()
+            .filter(|chat| chat.stored.read > chat.stored.read_told)
+            .map(|chat| chat.stored.conversation)
+            .take(limits::HANDLES_PER_SESSION / 2)
+            .collect();
+        for conversation in untold {
+            self.tell_read(conversation);
+        }
+    }
+
+    /// Tells the server that own messages are on this device, where nothing else has told it: else they would come back one day.
+    pub(super) fn tell_own(&mut self) {
+        let untold: Vec<ConversationId> =
+            self.chats.values().filter(|chat| chat.own_untold).map(|chat| chat.stored.conversation).take(limits::BATCH_ITEMS).collect();
+        for conversation in untold {
+            self.acknowledge(conversation);
+        }
+    }
+
+    pub(super) fn receipt(&mut self, conversation: ConversationId, delivered: Seq, read: Seq) {
+        let stored = &mut self.chat(conversation).stored;
+        let (delivered, read) = (stored.peer_delivered.max(delivered), stored.peer_read.max(read));
+        if (delivered, read) != (stored.peer_delivered, stored.peer_read) {
+            (stored.peer_delivered, stored.peer_read) = (delivered, read);
+            self.save(Record::Receipt { conversation, delivered, read });
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Messages on their way out.
+
+use super::link::Link;
+use super::{Answer, Client, Notice, Outgoing, Pending, Record, SaveId, Saving};
+use crate::draw::Purpose;
+use crate::frame::{ClientFrame, RequestId, Target};
+use crate::id::{MessageId, Seq};
+use crate::reject::Reject;
+use crate::time::{Millis, Timestamp};
+
+/// A message that the server has not accepted.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    outgoing: Outgoing,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is not stored yet, so it must not be sent.
+    Unsaved,
+    /// It may be sent.
+    Ready,
+    /// It was sent in this session, and not answered.
+    Sent,
+}
+
+impl Waiting {
+    pub(super) fn stored(outgoing: Outgoing) -> Self {
+        Self { outgoing, state: State::Ready }
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        self.state == State::Sent
+    }
+}
+
+/// How long sending is held up when the server cannot take messages and does not say until when.
+const HOLD: Millis = Millis::seconds(2);
+
+impl Client {
+    pub(super) fn compose(&mut self, outgoing: Outgoing) {
+        self.chat(outgoing.conversation);
+        self.outbox.push_back(Waiting { outgoing: outgoing.clone(), state: State::Unsaved });
+        let id = outgoing.id;
+        let save = self.save(Record::Written(outgoing));
+        self.unsaved.insert(save, id);
+    }
+
+    /// Messages up to this record are stored.
+    pub(super) fn outbox_saved(&mut self, upto: SaveId) {
+        while let Some(entry) = self.unsaved.first_entry().filter(|entry| *entry.key() <= upto) {
+            let id = entry.remove();
+            if let Some(waiting) = self.outbox.iter_mut().find(|waiting| waiting.outgoing.id == id) {
+                waiting.state = State::Ready;
+            }
+        }
+    }
+
+    /// Sends what may be sent: in order, and no more than the window allows.
+    pub(super) fn pump(&mut self) {
+        let Link::Open(session) = &self.link else { return };
+        if session.held_until > self.now || session.renewing {
+            return;
+        }
+        let (window, attempt) = (session.window as usize, session.attempt);
+        let first = self.outbox.partition_point(Waiting::is_sent);
+        for place in first..window.min(self.outbox.len()) {
+            let waiting = &mut self.outbox[place];
+            if waiting.state != State::Ready {
+                break;
+            }
+            waiting.state = State::Sent;
+            let Outgoing { conversation, id, content } = waiting.outgoing.clone();
+            let Some(to) = self.name(conversation) else { return };
+            let Some(request) = self.request(Pending::Send(id)) else { return };
+            self.send(ClientFrame::Send { request, attempt, to, id, content });
+        }
+    }
+
+    /// What was sent and not answered is to be sent again.
+    pub(super) fn unsend(&mut self) {
+        for waiting in self.outbox.iter_mut().filter(|waiting| waiting.state == State::Sent) {
+            waiting.state = State::Ready;
+        }
+    }
+
+    pub(super) fn accepted(&mut self, request: RequestId, of: Option<Target>, seq: Seq, at: Timestamp) {
+        if let Some(target) = of {
+            self.resolve(target);
+        }
+        let Some(Pending::Send(id)) = self.take_pending(request) else { return };
+        let Some(outgoing) = self.leave_outbox(id) else { return };
+        let conversation = outgoing.conversation;
+        let next = self.own_position(conversation, seq);
+        let save = self.save(Record::Accepted { conversation, id, seq, at, next });
+        if next {
+            self.chat(conversation).saving.push_back(Saving { save, seq, own: true });
+        }
+    }
+
+    pub(super) fn refused(&mut self, request: Option<RequestId>, reject: Reject) {
+        let pending = request.and_then(|request| self.take_pending(request));
+        match pending {
+            Some(Pending::Send(id)) if reject.is_for_now() => self.refused_for_now(id, reject),
+            Some(Pending::Send(id)) => {
+                if let Some(outgoing) = self.leave_outbox(id) {
+                    self.save(Record::Failed { conversation: outgoing.conversation, id, reject });
+                }
+            }
+            Some(Pending::Ask(tag)) => self.notice(Notice::Answered(tag, Answer::Refused(reject))),
+            Some(Pending::Fetch(conversation)) => self.chat(conversation).fetching = false,
+            Some(Pending::Renew(_)) => {
+                if let Link::Open(session) = &mut self.link {
+                    session.renewing = false;
+                }
+                self.notice(Notice::Refused(reject));
+            }
+            Some(Pending::Read(..)) | None => {
+                if reject == Reject::TokenExpired {
+                    self.renew();
+                }
+                self.notice(Notice::Refused(reject));
+            }
+        }
+    }
+
+    /// The message, and all that were sent after it, are sent again later, in order, with a higher attempt.
+    fn refused_for_now(&mut self, id: MessageId, reject: Reject) {
+        let still_sent = self.outbox.iter().any(|waiting| waiting.outgoing.id == id && waiting.state == State::Sent);
+        let Link::Open(session) = &mut self.link else { return };
+        if !still_sent {
+            return;
+        }
+        session.attempt += 1;
+        session.pending.retain(|_, pending| !matches!(pending, Pending::Send(_)));
+        let wait = if let Reject::TooMany { retry_after } = reject {
+            retry_after
+        } else if reject == Reject::Unavailable {
+            Millis(HOLD.0 + self.draws.below(Purpose::Resend, u64::from(session.attempt), HOLD).0)
+        } else {
+            Millis(0)
+        };
+        session.held_until = self.now + wait;
+        self.unsend();
+        self.notice(Notice::HeldUp(reject));
+        if reject == Reject::TokenExpired {
+            self.renew();
+        }
+        self.arm();
+    }
+
+    fn leave_outbox(&mut self, id: MessageId) -> Option<Outgoing> {
+        let place = self.outbox.iter().position(|waiting| waiting.outgoing.id == id)?;
+        self.outbox.remove(place).map(|waiting| waiting.outgoing)
+    }
+}
