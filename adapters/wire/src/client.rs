@@ -74,7 +74,10 @@ fn write(frame: &ClientFrame) -> Frame {
 fn read(frame: Frame) -> Result<ClientFrame, WireError> {
     Ok(match frame {
         Frame::Hello(it) => {
-            ClientFrame::Hello { device: device(it.user, it.serial)?, secret: Secret(fixed(&it.secret, "secret")?), run: it.run }
+            let (device, secret) = (device(it.user, it.serial)?, Secret(fixed(&it.secret, "secret")?));
+            // Clients that left it out would all look like one run, and throw each other out for ever.
+            let run = if it.run == 0 { return Err(WireError::new("run", Problem::Missing)) } else { it.run };
+            ClientFrame::Hello { device, secret, run }
         }
         Frame::Send(it) => read_send(it)?,
         Frame::Ack(it) => ClientFrame::Ack {

@@ -1,5 +1,8 @@
 //! A world small enough to be read: gateways, clients and a store on one thread, in virtual time. Nothing takes time unless a test says so.
 
+#![allow(clippy::unwrap_used, reason = "a panic is the report")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
+
 use doubletick_core::client::{self, Client, Notice, Outgoing, Record, SaveId, Stored, StoredChat};
 use doubletick_core::command::{Command, Reply, code_digest};
 use doubletick_core::content::{Content, Parts};
@@ -103,7 +106,7 @@ impl World {
 
     /// Registers a device and starts its client, connected to one gateway. Devices with one number belong to one user.
     pub(crate) fn phone(&mut self, number: &str, gateway: usize) -> usize {
-        let phone = Phone::parse(number).unwrap();
+        let phone = Phone::parse(number).expect("the test gives a phone number");
         let secret = Secret([self.phones.len() as u8 + 1; 32]);
         let code = code_digest(&phone, &format!("{}", self.phones.len()));
         let new_user = UserId(100 + self.phones.len() as u64);
@@ -166,7 +169,7 @@ impl World {
     }
 
     pub(crate) fn chat(&self, one: usize, other: usize) -> ConversationId {
-        ConversationId::direct(self.phones[one].device.user, self.phones[other].device.user).unwrap()
+        ConversationId::direct(self.phones[one].device.user, self.phones[other].device.user).expect("two different users")
     }
 
     /// Writes a message whose id is derived from its text.

@@ -134,6 +134,7 @@ fn a_field_that_is_missing_or_wrong_is_named() {
         (hello(65536, &[7; 32]), "serial", Problem::Range),
         (hello(1, b""), "secret", Problem::Missing),
         (hello(1, &[7; 31]), "secret", Problem::Length),
+        (hello(1, &[7; 32]), "run", Problem::Missing),
         (field(7, &number(2, 1)), "user", Problem::Missing),
         (field(ACK, b""), "conversation", Problem::Missing),
         (field(ACK, &field(2, &fixed(1, 1))), "high", Problem::Missing),

@@ -80,7 +80,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let list = prop_oneof![Just(UserList::Contacts), Just(UserList::Blocked)];
     let privacy = prop_oneof![Just(Privacy::Everyone), Just(Privacy::Contacts), Just(Privacy::Nobody)];
     let often = prop_oneof![
-        (device(), secret(), any::<u64>()).prop_map(|(device, secret, run)| ClientFrame::Hello { device, secret, run }),
+        (device(), secret(), 1_u64..).prop_map(|(device, secret, run)| ClientFrame::Hello { device, secret, run }),
         (request(), any::<u32>(), named(), message(), content()).prop_map(|(request, attempt, to, id, content)| ClientFrame::Send {
             request,
             attempt,
