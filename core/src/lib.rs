@@ -19,4 +19,5 @@ pub mod rows;
 pub mod store;
 pub mod time;
 pub mod transact;
+pub mod verify;
 pub mod view;

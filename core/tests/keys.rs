@@ -1,5 +1,6 @@
 //! The keys: bytes in the order of the values, runs that hold exactly their rows, and no two rows in one place.
 
+#![allow(clippy::unwrap_used, reason = "a panic is the report")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one layout among many")]
 
 use doubletick_core::frame::UserList;
