@@ -191,6 +191,6 @@ pub struct MessageSent {
     pub before: Head,
     /// The device epochs of both accounts: low, high.
     pub device_epochs: [u32; 2],
-    /// The devices that it is for: all of both users but the sending one.
+    /// The devices that are marked as behind: all of both users but the sending one, and that one too where it is new and lacks more.
     pub devices: Vec<DeviceId>,
 }
