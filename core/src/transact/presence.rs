@@ -7,7 +7,7 @@ use crate::frame::{Presence, Privacy};
 use crate::id::{ConversationId, DeviceId, GatewayId, UserId};
 use crate::limits;
 use crate::reject::Reject;
-use crate::rows::{self, Watcher};
+use crate::rows::{self, Counter, Watcher};
 use crate::time::Timestamp;
 use crate::view::{Stop, View};
 use alloc::vec;
@@ -52,7 +52,7 @@ fn presence_of(view: &mut View, user: UserId, asker: UserId) -> Result<Presence,
 }
 
 pub(super) fn offline(view: &mut View, user: UserId) -> Result<Presence, Stop> {
-    let last_seen = view.counter(&rows::last_seen(user))?.map(Timestamp::from_millis);
+    let last_seen = view.find(&rows::last_seen(user))?.map(|Counter(at)| Timestamp::from_millis(at));
     Ok(Presence::Offline { last_seen })
 }
 
@@ -65,7 +65,7 @@ pub(super) fn may_see(view: &mut View, owner: UserId, privacy: Privacy, asker: U
     }
     match privacy {
         Privacy::Everyone => Ok(true),
-        Privacy::Contacts => Ok(view.get(&rows::contact(owner, asker))?.is_some()),
+        Privacy::Contacts => view.exists(&rows::contact(owner, asker)),
         Privacy::Nobody => Ok(false),
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn open(view: &mut View, now: Timestamp, device: DeviceId, secret: Di
     let state = view.get(&state)?.ok_or(Reject::BadToken)?;
     let linked = devices_of(device.user, &account).any(|linked| linked == device);
     let expires = token_expiry(&state, now, secret).filter(|_| linked).ok_or(Reject::BadToken)?;
-    let before = view.get(&place)?;
+    let before = view.find(&place)?;
     let dirty = dirty_page(view, device, None)?;
     let answer = Reply::Opened { epoch: session.epoch, expires, dirty };
     if before == Some(session) {
@@ -49,7 +49,7 @@ fn token_expiry(state: &Device, now: Timestamp, secret: Digest) -> Option<Timest
 
 pub(super) fn end(view: &mut View, device: DeviceId, gateway: GatewayId, epoch: SessionEpoch, heard: Timestamp) -> Result<Decision, Stop> {
     let mut events = vec![Event::Heard { user: device.user, at: heard }];
-    let session = view.get(&rows::session(device))?;
+    let session = view.find(&rows::session(device))?;
     if session.is_some_and(|session| session.gateway == gateway && session.epoch == epoch) {
         events.extend(end_session(view, device, gateway)?);
     }
