@@ -157,6 +157,13 @@ pub enum Event {
         /// How often it has renewed its lease.
         renewals: u64,
     },
+    /// A gateway has not renewed its lease in time, and will not any more: its sessions are being ended, some at a time.
+    LeaseLost {
+        /// Which gateway.
+        gateway: GatewayId,
+        /// How often it had renewed its lease.
+        renewals: u64,
+    },
     /// A gateway's lease has ended, and every session under it.
     LeaseEnded {
         /// Which gateway.

@@ -87,10 +87,13 @@ fn carry_out(view: &mut View, now: Timestamp, command: &Command, events: &mut Ve
     for event in &decision.events {
         project::project(view, event);
     }
+    let mut complete = Ok(());
     for event in &decision.events {
-        // Only for missing rows: the writes are in the view already, so nothing may be refused any more.
-        react::react(view, event)?;
+        // It stops for missing rows only: the writes are in the view already, so nothing may be refused any more. All events are asked
+        // what they miss, so that one round fetches it.
+        complete = complete.and(react::react(view, event));
     }
+    complete?;
     events.extend(decision.events);
     Ok(decision.answer)
 }
