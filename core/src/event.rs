@@ -157,6 +157,13 @@ pub enum Event {
         /// How often it has renewed its lease.
         renewals: u64,
     },
+    /// A gateway has not renewed its lease in time, and will not any more: its sessions are being ended, some at a time.
+    LeaseLost {
+        /// Which gateway.
+        gateway: GatewayId,
+        /// How often it had renewed its lease.
+        renewals: u64,
+    },
     /// A gateway's lease has ended, and every session under it.
     LeaseEnded {
         /// Which gateway.
@@ -191,6 +198,6 @@ pub struct MessageSent {
     pub before: Head,
     /// The device epochs of both accounts: low, high.
     pub device_epochs: [u32; 2],
-    /// The devices that it is for: all of both users but the sending one.
+    /// The devices that are marked as behind: all of both users but the sending one, and that one too where it is new and lacks more.
     pub devices: Vec<DeviceId>,
 }

@@ -23,4 +23,5 @@ pub mod rows;
 pub mod store;
 pub mod time;
 pub mod transact;
+pub mod verify;
 pub mod view;

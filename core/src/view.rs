@@ -67,6 +67,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether there is such a row. One that does not decode is reported, and is there all the same.
+    pub fn exists<R: Row>(&mut self, at: &At<R>) -> Result<bool, Stop> {
+        let Some(bytes) = self.bytes(&at.key)? else { return Ok(false) };
+        if R::decode(&bytes).is_err() {
+            self.report(at.key);
+        }
+        Ok(true)
+    }
+
     /// The value of a counter, `None` where nothing was ever counted.
     pub fn counter(&mut self, at: &At<Counter>) -> Result<Option<u64>, Stop> {
         Ok(self.get(at)?.map(|Counter(value)| value))

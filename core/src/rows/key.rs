@@ -36,33 +36,33 @@ pub enum Topic {
 }
 
 // The first byte of every key. Those from `Key::EPHEMERAL` on are ephemeral.
-const CONVERSATION: u8 = 0x10;
-const USER: u8 = 0x20;
-const DEVICE: u8 = 0x30;
-const PHONE: u8 = 0x40;
-const SESSION: u8 = 0x80;
-const GATEWAY: u8 = 0x81;
-const LEASE: u8 = 0x82;
-const WATCHED: u8 = 0x83;
+pub(super) const CONVERSATION: u8 = 0x10;
+pub(super) const USER: u8 = 0x20;
+pub(super) const DEVICE: u8 = 0x30;
+pub(super) const PHONE: u8 = 0x40;
+pub(super) const SESSION: u8 = 0x80;
+pub(super) const GATEWAY: u8 = 0x81;
+pub(super) const LEASE: u8 = 0x82;
+pub(super) const WATCHED: u8 = 0x83;
 
 // What kind of row it is, after the id under which it stands.
-const HEAD: u8 = 0;
-const RECEIPT: u8 = 1;
-const LOG: u8 = 2;
-const INDEX: u8 = 3;
-const ACCOUNT: u8 = 0;
-const CHAT: u8 = 1;
-const CONTACT: u8 = 2;
-const BLOCK: u8 = 3;
-const LAST_SEEN: u8 = 4;
-const TOKEN: u8 = 0;
-const DIRTY: u8 = 1;
-const CURSOR: u8 = 2;
-const OWNER: u8 = 0;
-const CODE: u8 = 1;
-const BELL: u8 = 0;
-const SESSION_OF: u8 = 1;
-const WAKE: u8 = 2;
+pub(super) const HEAD: u8 = 0;
+pub(super) const RECEIPT: u8 = 1;
+pub(super) const LOG: u8 = 2;
+pub(super) const INDEX: u8 = 3;
+pub(super) const ACCOUNT: u8 = 0;
+pub(super) const CHAT: u8 = 1;
+pub(super) const CONTACT: u8 = 2;
+pub(super) const BLOCK: u8 = 3;
+pub(super) const LAST_SEEN: u8 = 4;
+pub(super) const TOKEN: u8 = 0;
+pub(super) const DIRTY: u8 = 1;
+pub(super) const CURSOR: u8 = 2;
+pub(super) const OWNER: u8 = 0;
+pub(super) const CODE: u8 = 1;
+pub(super) const BELL: u8 = 0;
+pub(super) const SESSION_OF: u8 = 1;
+pub(super) const WAKE: u8 = 2;
 
 /// The end of a conversation's log.
 pub fn head(conversation: ConversationId) -> At<Head> {
@@ -131,7 +131,7 @@ pub fn block(owner: UserId, user: UserId) -> At<Listed> {
     at(Bytes::of(USER).user(owner).byte(BLOCK).user(user))
 }
 
-/// All users on one of a user's lists, and one more, so that a full list can be told.
+/// All users on one of a user's lists.
 pub fn listed(owner: UserId, list: UserList) -> Scan {
     let kind = match list {
         UserList::Contacts => CONTACT,
@@ -231,15 +231,7 @@ pub fn wake_of(key: &Key) -> Option<(DeviceId, Topic)> {
     let mut bytes = Reader(key.as_bytes());
     bytes.expect(GATEWAY)?.u64()?;
     let device = bytes.expect(WAKE)?.device()?;
-    let topic = match bytes.byte()? {
-        1 => Topic::Dirty(bytes.conversation()?),
-        2 => Topic::Receipt(bytes.conversation()?),
-        3 => Topic::Typing(bytes.conversation()?),
-        4 => Topic::Presence(bytes.user()?),
-        5 => Topic::Replaced,
-        6 => Topic::Removed,
-        _ => return None,
-    };
+    let topic = bytes.topic()?;
     Some((device, topic))
 }
 
@@ -270,7 +262,7 @@ pub fn watcher(user: UserId, device: DeviceId) -> At<Watcher> {
 
 /// The sessions that watch a user.
 pub fn watchers(user: UserId) -> Scan {
-    let to = Bytes::of(WATCHED).u64(user.0.saturating_add(1)).key();
+    let to = user.0.checked_add(1).map_or(Bytes::of(WATCHED + 1), |next| Bytes::of(WATCHED).u64(next)).key();
     Scan { from: Bytes::of(WATCHED).user(user).key(), to, limit: crate::limits::WATCHERS_PER_USER, reverse: false }
 }
 
@@ -346,39 +338,51 @@ impl Bytes {
 }
 
 /// Key bytes as they are taken apart.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl Reader<'_> {
-    fn expect(&mut self, byte: u8) -> Option<&mut Self> {
+    pub(super) fn expect(&mut self, byte: u8) -> Option<&mut Self> {
         (self.byte()? == byte).then_some(self)
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (first, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    fn user(&mut self) -> Option<UserId> {
+    pub(super) fn user(&mut self) -> Option<UserId> {
         self.u64().map(UserId)
     }
 
-    fn device(&mut self) -> Option<DeviceId> {
+    pub(super) fn device(&mut self) -> Option<DeviceId> {
         Some(DeviceId { user: self.user()?, serial: self.array().map(u16::from_be_bytes)? })
     }
 
-    fn conversation(&mut self) -> Option<ConversationId> {
+    pub(super) fn conversation(&mut self) -> Option<ConversationId> {
         self.expect(1)?;
         ConversationId::direct(self.user()?, self.user()?)
+    }
+
+    pub(super) fn topic(&mut self) -> Option<Topic> {
+        Some(match self.byte()? {
+            1 => Topic::Dirty(self.conversation()?),
+            2 => Topic::Receipt(self.conversation()?),
+            3 => Topic::Typing(self.conversation()?),
+            4 => Topic::Presence(self.user()?),
+            5 => Topic::Replaced,
+            6 => Topic::Removed,
+            _ => return None,
+        })
     }
 }

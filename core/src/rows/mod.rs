@@ -27,6 +27,7 @@
 
 mod envelope;
 mod key;
+mod place;
 mod v1;
 
 pub use envelope::{Damage, Row};
@@ -35,6 +36,7 @@ pub use key::{
     index, last_seen, lease, lease_of, leases, listed, log, log_of, log_page, phone, receipt, session, session_of, sessions_of,
     verification, wake, wake_of, wakes, watcher, watcher_of, watchers,
 };
+pub use place::Place;
 pub use v1::{
     Account, ChatRow, Counter, Cursor, Device, Head, Index, Lease, LinkedDevice, Listed, LogEntry, PhoneRow, Receipt, Session, SessionOf,
     StoredBody, StoredContent, StoredEntry, StoredPresence, StoredWake, Tally, Verification, Watcher,

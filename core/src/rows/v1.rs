@@ -293,6 +293,8 @@ pub struct SessionOf {
 pub struct Lease {
     /// How often it was renewed.
     pub renewals: u64,
+    /// Whether its sessions are being ended. From then on it is not renewed.
+    pub lost: bool,
 }
 
 /// A session that watches a user.

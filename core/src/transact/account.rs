@@ -15,8 +15,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 pub(super) fn request_code(view: &mut View, now: Timestamp, phone: &Phone, code: Digest) -> Result<Decision, Stop> {
-    let before = view.get(&rows::verification(phone))?;
-    if before.is_some_and(|before| before.code == Some(code)) {
+    let before = view.find(&rows::verification(phone))?;
+    if before.and_then(|before| good_code(&before, now)) == Some(code) {
         return Ok(Decision::reply(Reply::Done));
     }
     let (window, asked) = match before {
@@ -51,8 +51,8 @@ pub(super) fn register(
         return Ok(registered);
     }
 
-    let state = view.get(&verification)?.ok_or(Reject::CodeVoid)?;
-    let expected = state.code.filter(|_| now < state.expires && state.wrong < limits::CODE_ATTEMPTS).ok_or(Reject::CodeVoid)?;
+    let state = view.find(&verification)?.ok_or(Reject::CodeVoid)?;
+    let expected = good_code(&state, now).ok_or(Reject::CodeVoid)?;
     if code != expected {
         let state = Verification { wrong: state.wrong + 1, ..state };
         let events = vec![Event::VerificationMoved { phone: phone.clone(), state }];
@@ -87,6 +87,11 @@ pub(super) fn register(
         Event::DeviceChanged { device, state: Device { secret, expires, previous: None } },
     ]);
     Ok(Decision::of(events, Reply::Registered { device, expires }))
+}
+
+/// The code that links a device, while there is one.
+fn good_code(state: &Verification, now: Timestamp) -> Option<Digest> {
+    state.code.filter(|_| now < state.expires && state.wrong < limits::CODE_ATTEMPTS)
 }
 
 fn linked_before(view: &mut View, user: UserId, account: &Account, secret: Digest) -> Result<Option<Decision>, Stop> {
@@ -148,7 +153,7 @@ pub(super) fn set_listed(
     };
     let account = rows::account(user);
     view.need(&[place.key, account.key])?;
-    if view.get(&place)?.is_some() == listed {
+    if view.exists(&place)? == listed {
         return Ok(Decision::reply(Reply::Done));
     }
     if listed {

@@ -18,7 +18,7 @@ pub(super) fn begin(view: &mut View, gateway: GatewayId) -> Result<Decision, Sto
 }
 
 pub(super) fn renew(view: &mut View, gateway: GatewayId) -> Result<Decision, Stop> {
-    let Some(lease) = view.get(&rows::lease(gateway))? else {
+    let Some(lease) = view.get(&rows::lease(gateway))?.filter(|lease| !lease.lost) else {
         return Ok(Decision::reply(Reply::Lease { held: false }));
     };
     Ok(Decision::of(vec![Event::LeaseRenewed { gateway, renewals: lease.renewals + 1 }], Reply::Lease { held: true }))
@@ -34,23 +34,25 @@ pub(super) fn read(view: &mut View) -> Result<Decision, Stop> {
 }
 
 /// Ends some sessions at a time, and the lease with the last of them: until then another judge takes the work up where it was left.
+/// With the first of them the lease is lost, so that the gateway, if it lives, ends the others too and begins anew.
 pub(super) fn reap(view: &mut View, gateway: GatewayId, renewals: u64) -> Result<Decision, Stop> {
-    let lease = view.get(&rows::lease(gateway))?;
-    if lease != Some(Lease { renewals }) {
+    let Some(lease) = view.get(&rows::lease(gateway))?.filter(|lease| lease.renewals == renewals) else {
         return Ok(Decision::reply(Reply::Reaped { more: false }));
-    }
+    };
     let listed = view.scan::<SessionOf>(&rows::sessions_of(gateway, limits::PAGE_SESSIONS))?;
     let devices: Vec<_> = listed.iter().filter_map(|(key, _)| rows::device_of_session(key)).collect();
     let keys: Vec<_> = devices.iter().flat_map(|device| [rows::session(*device).key, rows::account(device.user).key]).collect();
     view.need(&keys)?;
     let mut events = vec![];
+    let mut ending = vec![];
     for device in devices {
         if view.find(&rows::session(device))?.is_some_and(|session| session.gateway == gateway) {
-            events.extend(session::end_session(view, device, gateway)?);
+            ending.push(device);
         } else {
             events.push(Event::SessionUnlisted { device, gateway });
         }
     }
+    events.extend(session::end_sessions(view, &ending, gateway)?);
     let mut more = listed.len() as u32 == limits::PAGE_SESSIONS;
     if !more {
         let wakes = view.scan_stored(&rows::wakes(gateway, limits::PAGE_WAKES))?;
@@ -59,6 +61,8 @@ pub(super) fn reap(view: &mut View, gateway: GatewayId, renewals: u64) -> Result
     }
     if !more {
         events.push(Event::LeaseEnded { gateway });
+    } else if !lease.lost {
+        events.push(Event::LeaseLost { gateway, renewals });
     }
     Ok(Decision::of(events, Reply::Reaped { more }))
 }

@@ -33,7 +33,10 @@ fn cards(view: &mut View, users: &[UserId]) -> Result<Decision, Stop> {
     let mut cards = vec![];
     for user in users {
         let Some(account) = view.find(&rows::account(*user))? else { continue };
-        let phone = Phone::parse(&account.phone).expect("an account's phone number was parsed when it was made");
+        let Some(phone) = Phone::parse(&account.phone) else {
+            view.report(rows::account(*user).key);
+            continue;
+        };
         cards.push(UserCard { user: *user, phone, devices: account.devices.iter().map(|device| device.serial).collect() });
     }
     Ok(Decision::reply(Reply::Users(cards)))
@@ -52,15 +55,26 @@ pub(super) fn list_chats(view: &mut View, user: UserId, after: Option<Conversati
         read_to.push((conversation, head, read));
     }
     let keys: Vec<Key> =
-        read_to.iter().filter(|(_, _, read)| *read > Seq::START).map(|(chat, _, read)| rows::log(*chat, *read).key).collect();
+        read_to.iter().filter(|(_, head, read)| partly_read(head, *read)).map(|(chat, _, read)| rows::log(*chat, *read).key).collect();
     view.need(&keys)?;
     let mut chats = vec![];
     for (conversation, head, read) in read_to {
-        let tally = if read > Seq::START { view.find(&rows::log(conversation, read))?.map(|entry| entry.tally) } else { None };
-        let unread = unread(conversation, user, head.tally, tally.unwrap_or_default());
+        let tally = if partly_read(&head, read) {
+            view.find(&rows::log(conversation, read))?.map_or_else(Tally::default, |entry| entry.tally)
+        } else if read == Seq::START {
+            Tally::default()
+        } else {
+            head.tally
+        };
+        let unread = unread(conversation, user, head.tally, tally);
         chats.push(Chat { conversation, head: head.seq, at: head.at, unread });
     }
     Ok(Decision::reply(Reply::Chats { chats, more }))
+}
+
+/// Whether the tally at the position that was read must be looked up.
+fn partly_read(head: &Head, read: Seq) -> bool {
+    Seq::START < read && read < head.seq
 }
 
 /// Messages of the other side after the position that was read: a difference of two tallies, so it cannot drift.

@@ -1,16 +1,18 @@
 //! Messages: into the log, and out of it.
 
-use super::{Decision, devices_of, peer_in};
+use super::{Decision, devices_of, linked, peer_in};
 use crate::chain;
 use crate::command::{DirtyPage, Reply};
 use crate::content::{Content, Entry};
 use crate::event::{Event, MessageSent};
-use crate::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
+use crate::id::{ConversationId, DeviceId, MessageId, Seq, Side};
 use crate::limits;
 use crate::reject::Reject;
 use crate::rows::{self, Account, Counter, Head, LogEntry};
+use crate::store::Key;
 use crate::time::Timestamp;
 use crate::view::{Stop, View};
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -31,7 +33,8 @@ pub(super) fn send(
     view.need(&[index.key, own_account.key, peer_account.key, head.key, cursor.key, ours.key, theirs.key])?;
 
     let digest = content.digest();
-    let cursor = view.get(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
+    // A damaged cursor starts from the beginning: the device gets again what it has, and its acknowledgement writes the row anew.
+    let cursor = view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
     // A retry goes before every rule: it must hear its first answer again, whatever has changed since.
     if let Some(first) = view.get(&index)? {
         if first.digest != digest {
@@ -44,7 +47,7 @@ pub(super) fn send(
         return Err(Reject::DeviceRemoved.into());
     }
     let peer_account = view.get(&peer_account)?.ok_or(Reject::UnknownUser)?;
-    if view.get(&ours)?.is_some() || view.get(&theirs)?.is_some() {
+    if view.exists(&ours)? || view.exists(&theirs)? {
         return Err(Reject::NotAllowed.into());
     }
 
@@ -52,18 +55,20 @@ pub(super) fn send(
     let seq = before.seq.next();
     // The clocks of two gateways may differ, but what people see of time never goes back.
     let at = now.max(before.at);
+    let accounts = if side == Side::Low { [&own_account, &peer_account] } else { [&peer_account, &own_account] };
+    let newcomers = newcomers(view, conversation, accounts, &before)?;
     let mut events = vec![];
     if before.seq == Seq::START {
         events.push(Event::ConversationStarted { conversation, at });
     }
-    let mut devices = vec![];
-    let mut device_epochs = [0; 2];
-    for (side, user) in pair.users().into_iter().enumerate() {
-        let account = if user == from.user { &own_account } else { &peer_account };
-        device_epochs[side] = account.device_epoch;
-        devices.extend(devices_of(user, account).filter(|device| *device != from));
-        events.extend(new_devices(user, account, &before, side, conversation));
-    }
+    let begins = |device: DeviceId| newcomers.iter().find(|(newcomer, _)| *newcomer == device).map(|(_, upto)| *upto);
+    let cursor = begins(from).unwrap_or(cursor);
+    events.extend(newcomers.iter().map(|&(device, upto)| Event::CursorMoved { device, conversation, upto, caught_up: false }));
+    // The sending device has its own message, but as a newcomer it may be behind all the same.
+    let behind = begins(from).is_some_and(|upto| upto < before.seq);
+    let devices = pair.users().into_iter().zip(accounts).flat_map(|(user, account)| devices_of(user, account));
+    let devices = devices.filter(|device| *device != from || behind).collect();
+    let device_epochs = accounts.map(|account| account.device_epoch);
     let tally = before.tally.with(side);
     let chain = chain::link(&before.chain, seq, from, id, at, &digest);
     let content = content.clone();
@@ -85,54 +90,90 @@ pub(super) fn send(
     Ok(Decision::of(events, Reply::Sent { seq, at, cursor }))
 }
 
-/// A device that was linked since the conversation's last message gets what is sent from here on, and nothing from before.
-fn new_devices(user: UserId, account: &Account, before: &Head, side: usize, conversation: ConversationId) -> impl Iterator<Item = Event> {
-    let known = before.device_epochs[side];
-    let upto = before.seq;
-    account
-        .devices
-        .iter()
-        .filter(move |device| upto > Seq::START && device.epoch > known)
-        .map(move |device| DeviceId { user, serial: device.serial })
-        .map(move |device| Event::CursorMoved { device, conversation, upto, caught_up: false })
+/// The devices that were linked since the conversation's last message, each with the position after which its part of the log begins.
+///
+/// A newcomer gets what is sent from here on, and before that only what no device of its user has: a watermark of what is delivered
+/// could otherwise not move past those without a lie, and nobody would ever get them if the older devices are lost.
+fn newcomers(view: &mut View, conversation: ConversationId, accounts: [&Account; 2], before: &Head) -> Result<Vec<(DeviceId, Seq)>, Stop> {
+    if before.seq == Seq::START {
+        return Ok(vec![]);
+    }
+    let mut newcomers = vec![];
+    for side in [Side::Low, Side::High] {
+        let known = before.device_epochs[side as usize];
+        let linked = accounts[side as usize].devices.iter().filter(|device| device.epoch > known);
+        newcomers.extend(linked.map(|device| (side, device.serial)));
+    }
+    if newcomers.is_empty() {
+        return Ok(vec![]);
+    }
+    let user = |side| conversation.pair().user(side);
+    let receipts = [Side::Low, Side::High].map(|side| rows::receipt(conversation, user(side)).key);
+    // What will be asked about the sessions is asked for in the same round.
+    let sessions = [Side::Low, Side::High]
+        .into_iter()
+        .flat_map(|side| devices_of(user(side), accounts[side as usize]).map(|device| rows::session(device).key));
+    view.need(&receipts.into_iter().chain(sessions).collect::<Vec<_>>())?;
+    let mut begins = Vec::with_capacity(newcomers.len());
+    for (side, serial) in newcomers {
+        let user = user(side);
+        let delivered = view.find(&rows::receipt(conversation, user))?.unwrap_or_default().delivered;
+        let upto = if before.last_of[side.other() as usize] > delivered { delivered } else { before.seq };
+        begins.push((DeviceId { user, serial }, upto));
+    }
+    Ok(begins)
 }
 
 pub(super) fn read_log(view: &mut View, device: DeviceId, conversation: ConversationId, after: Option<Seq>) -> Result<Decision, Stop> {
     peer_in(conversation, device.user)?;
     let (head, cursor) = (rows::head(conversation), rows::cursor(device, conversation));
-    view.need(&[head.key, cursor.key])?;
+    view.need(&[rows::account(device.user).key, head.key, cursor.key])?;
+    linked(view, device)?;
     let head = view.get(&head)?.map_or(Seq::START, |head| head.seq);
     let after = match after {
         Some(after) => after,
-        None => view.get(&cursor)?.map_or(Seq::START, |cursor| cursor.upto),
+        None => view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto),
     };
     if after > head {
         return Err(Reject::BeyondHead { head }.into());
     }
+    let rows = view.scan::<LogEntry>(&rows::log_page(conversation, after, limits::PAGE_ENTRIES))?;
+    let mut rows: BTreeMap<Key, Option<LogEntry>> = rows.into_iter().collect();
     let mut entries: Vec<Entry> = vec![];
     let mut bytes = 0;
-    for (key, row) in view.scan::<LogEntry>(&rows::log_page(conversation, after, limits::PAGE_ENTRIES))? {
-        let Some(seq) = rows::log_of(&key) else { break };
-        let expected = entries.last().map_or(after, |entry| entry.seq).next();
-        assert_eq!(seq, expected, "positions of a log have no gaps: {conversation}");
-        let entry = row.map_or_else(|| unreadable(seq, device), |row| row.for_device(seq, device));
+    let mut at = Timestamp::default();
+    for seq in (after.0 + 1..=head.0).take(limits::PAGE_ENTRIES as usize).map(Seq) {
+        let key = rows::log(conversation, seq).key;
+        let row = rows.remove(&key).unwrap_or_else(|| {
+            view.report(key);
+            None
+        });
+        let entry = row.map_or_else(|| unreadable(seq, device, at), |row| row.for_device(seq, device));
         bytes += entry.body.as_ref().map_or(0, |body| body.bytes.len());
         if bytes > limits::PAGE_BYTES && !entries.is_empty() {
             break;
         }
+        at = entry.at;
         entries.push(entry);
     }
     Ok(Decision::reply(Reply::Page { after, entries, head }))
 }
 
-/// What stands at a position whose stored value is damaged: nothing, but the positions after it are reached.
-fn unreadable(seq: Seq, device: DeviceId) -> Entry {
+/// What stands at a position whose stored value is damaged or lost: nothing, but the positions after it are reached.
+///
+/// Each has a name of its own, or a device would take the second for the first delivered twice.
+fn unreadable(seq: Seq, device: DeviceId, at: Timestamp) -> Entry {
     let sender = DeviceId { user: device.user, serial: 0 };
-    Entry { seq, sender, id: MessageId([0; 16]), at: Timestamp::default(), body: None }
+    let mut id = [0; 16];
+    id[8..].copy_from_slice(&seq.0.to_be_bytes());
+    Entry { seq, sender, id: MessageId(id), at, body: None }
 }
 
 pub(super) fn read_dirty(view: &mut View, device: DeviceId, after: Option<ConversationId>) -> Result<Decision, Stop> {
-    dirty_page(view, device, after).map(|page| Decision::reply(Reply::Dirty(page)))
+    // Both are asked for before either is judged, so that one round fetches both.
+    let page = dirty_page(view, device, after);
+    linked(view, device)?;
+    Ok(Decision::reply(Reply::Dirty(page?)))
 }
 
 pub(super) fn dirty_page(view: &mut View, device: DeviceId, after: Option<ConversationId>) -> Result<DirtyPage, Stop> {

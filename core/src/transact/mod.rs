@@ -87,9 +87,13 @@ fn carry_out(view: &mut View, now: Timestamp, command: &Command, events: &mut Ve
     for event in &decision.events {
         project::project(view, event);
     }
+    let mut complete = Ok(());
     for event in &decision.events {
-        react::react(view, event)?;
+        // It stops for missing rows only: the writes are in the view already, so nothing may be refused any more. All events are asked
+        // what they miss, so that one round fetches it.
+        complete = complete.and(react::react(view, event));
     }
+    complete?;
     events.extend(decision.events);
     Ok(decision.answer)
 }
@@ -170,9 +174,15 @@ fn peer_in(conversation: ConversationId, user: UserId) -> Result<UserId, Reject>
     conversation.pair().peer(user).ok_or(Reject::NotMember)
 }
 
-/// Whether either of two users has blocked the other.
+/// Refuses a device that belongs to no account any more.
+fn linked(view: &mut View, device: DeviceId) -> Result<(), Stop> {
+    let account = view.get(&rows::account(device.user))?.ok_or(Reject::DeviceRemoved)?;
+    if devices_of(device.user, &account).any(|linked| linked == device) { Ok(()) } else { Err(Reject::DeviceRemoved.into()) }
+}
+
+/// Whether either of two users has blocked the other. A damaged row of the block list blocks.
 fn blocked(view: &mut View, one: UserId, other: UserId) -> Result<bool, Stop> {
     let (ours, theirs) = (rows::block(one, other), rows::block(other, one));
     view.need(&[ours.key, theirs.key])?;
-    Ok(view.get(&ours)?.is_some() || view.get(&theirs)?.is_some())
+    Ok(view.exists(&ours)? || view.exists(&theirs)?)
 }

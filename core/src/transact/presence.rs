@@ -7,10 +7,11 @@ use crate::frame::{Presence, Privacy};
 use crate::id::{ConversationId, DeviceId, GatewayId, UserId};
 use crate::limits;
 use crate::reject::Reject;
-use crate::rows::{self, Watcher};
+use crate::rows::{self, Counter, Watcher};
 use crate::time::Timestamp;
 use crate::view::{Stop, View};
 use alloc::vec;
+use alloc::vec::Vec;
 
 pub(super) fn typing(view: &mut View, from: DeviceId, conversation: ConversationId, active: bool) -> Result<Decision, Stop> {
     let peer = peer_in(conversation, from.user)?;
@@ -23,16 +24,33 @@ pub(super) fn typing(view: &mut View, from: DeviceId, conversation: Conversation
 
 pub(super) fn watch(view: &mut View, device: DeviceId, gateway: GatewayId, user: UserId) -> Result<Decision, Stop> {
     let presence = presence_of(view, user, device.user)?;
-    let place = rows::watcher(user, device);
-    if view.find(&place)? == Some(Watcher { gateway }) {
+    let held = view.find(&rows::watcher(user, device))?;
+    if held == Some(Watcher { gateway }) {
         return Ok(Decision::reply(Reply::Presence(presence)));
     }
+    // Whoever has a place on the list keeps it at another gateway.
+    let mut events = if held.is_some() { vec![] } else { make_room(view, user)? };
+    events.push(Event::WatchChanged { user, device, gateway: Some(gateway) });
+    Ok(Decision::of(events, Reply::Presence(presence)))
+}
+
+/// If the list of a user's watchers is full, those whose session is gone are taken off it.
+fn make_room(view: &mut View, user: UserId) -> Result<Vec<Event>, Stop> {
     let watching = view.scan::<Watcher>(&rows::watchers(user))?;
-    if watching.len() as u32 >= limits::WATCHERS_PER_USER {
-        return Err(Reject::ListFull.into());
+    if (watching.len() as u32) < limits::WATCHERS_PER_USER {
+        return Ok(vec![]);
     }
-    let event = Event::WatchChanged { user, device, gateway: Some(gateway) };
-    Ok(Decision::of(vec![event], Reply::Presence(presence)))
+    let watching: Vec<_> = watching.into_iter().filter_map(|(key, watcher)| Some((rows::watcher_of(&key)?, watcher))).collect();
+    let keys: Vec<_> = watching.iter().map(|(device, _)| rows::session(*device).key).collect();
+    view.need(&keys)?;
+    let mut events = vec![];
+    for (device, watcher) in watching {
+        let at = view.find(&rows::session(device))?.map(|session| Watcher { gateway: session.gateway });
+        if at.is_none() || at != watcher {
+            events.push(Event::WatchChanged { user, device, gateway: None });
+        }
+    }
+    if events.is_empty() { Err(Reject::ListFull.into()) } else { Ok(events) }
 }
 
 pub(super) fn unwatch(device: DeviceId, user: UserId) -> Result<Decision, Stop> {
@@ -52,7 +70,7 @@ fn presence_of(view: &mut View, user: UserId, asker: UserId) -> Result<Presence,
 }
 
 pub(super) fn offline(view: &mut View, user: UserId) -> Result<Presence, Stop> {
-    let last_seen = view.counter(&rows::last_seen(user))?.map(Timestamp::from_millis);
+    let last_seen = view.find(&rows::last_seen(user))?.map(|Counter(at)| Timestamp::from_millis(at));
     Ok(Presence::Offline { last_seen })
 }
 
@@ -65,7 +83,7 @@ pub(super) fn may_see(view: &mut View, owner: UserId, privacy: Privacy, asker: U
     }
     match privacy {
         Privacy::Everyone => Ok(true),
-        Privacy::Contacts => Ok(view.get(&rows::contact(owner, asker))?.is_some()),
+        Privacy::Contacts => view.exists(&rows::contact(owner, asker)),
         Privacy::Nobody => Ok(false),
     }
 }

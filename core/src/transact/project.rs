@@ -53,7 +53,10 @@ pub(super) fn project(view: &mut View, event: &Event) {
             }
         }
         Event::WakesTaken { keys } => keys.iter().for_each(|key| view.clear(*key)),
-        Event::LeaseRenewed { gateway, renewals } => view.set(&rows::lease(*gateway), &Lease { renewals: *renewals }),
+        Event::LeaseRenewed { gateway, renewals } => {
+            view.set(&rows::lease(*gateway), &Lease { renewals: *renewals, lost: false });
+        }
+        Event::LeaseLost { gateway, renewals } => view.set(&rows::lease(*gateway), &Lease { renewals: *renewals, lost: true }),
         Event::LeaseEnded { gateway } => {
             view.clear(rows::lease(*gateway).key);
             view.clear(rows::bell(*gateway).key);

@@ -45,6 +45,7 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
         | Event::ListChanged { .. }
         | Event::WakesTaken { .. }
         | Event::LeaseRenewed { .. }
+        | Event::LeaseLost { .. }
         | Event::LeaseEnded { .. } => Ok(()),
     }
 }
@@ -74,11 +75,13 @@ fn wake_peer(view: &mut View, user: UserId, conversation: ConversationId, topic:
 
 /// Tells those who watch a user and may see it. Those whose session is gone are taken off the list on this occasion.
 fn tell_watchers(view: &mut View, user: UserId, online: bool) -> Result<(), Stop> {
+    let owner = view.need(&[rows::account(user).key, rows::last_seen(user).key]);
     let watchers: Vec<(DeviceId, Option<Watcher>)> =
         view.scan::<Watcher>(&rows::watchers(user))?.into_iter().filter_map(|(key, row)| Some((rows::watcher_of(&key)?, row))).collect();
     if watchers.is_empty() {
         return Ok(());
     }
+    owner?;
     let Some(account) = view.find(&rows::account(user))? else { return Ok(()) };
     // Asked for at once, for all watchers together: what may_see and the rest of the loop read.
     let keys: Vec<Key> = watchers

@@ -5,7 +5,7 @@ use crate::command::Reply;
 use crate::event::Event;
 use crate::id::{ConversationId, DeviceId, Seq, UserId};
 use crate::reject::Reject;
-use crate::rows::{self, Head, Receipt};
+use crate::rows::{self, Counter, Head, Receipt};
 use crate::store::Key;
 use crate::view::{Stop, View};
 use alloc::vec;
@@ -29,16 +29,22 @@ pub(super) fn acknowledge(
     if delivered > head.seq {
         return Err(Reject::BeyondHead { head: head.seq }.into());
     }
-    let had = view.get(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
+    // Neither a damaged cursor nor a damaged mark holds the queue up: both are written anew from what the device says that it has.
+    let had = view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
     let has = had.max(delivered);
-    let before = view.get(&receipt)?.unwrap_or_default();
-    let after = Receipt { delivered: before.delivered.max(has), read: before.read.max(read.min(has)) };
-    let caught_up = view.counter(&dirty)?.is_some_and(|upto| has.0 >= upto);
+    let caught_up = view.exists(&dirty)? && view.find(&dirty)?.map_or(has == head.seq, |Counter(upto)| has.0 >= upto);
 
     let mut events = vec![];
     if has > had || caught_up {
         events.push(Event::CursorMoved { device, conversation, upto: has, caught_up });
     }
+    // A damaged receipt is left alone: what it said is not known, and it must never go back.
+    let before = match view.get(&receipt) {
+        Ok(before) => before.unwrap_or_default(),
+        Err(Stop::Reject(_)) => return Ok(Decision::of(events, Reply::Done)),
+        Err(Stop::Missing) => return Err(Stop::Missing),
+    };
+    let after = Receipt { delivered: before.delivered.max(has), read: before.read.max(read.min(has)) };
     if after != before {
         // The other side's ticks change only if a message of theirs stands between the old watermark and the new one.
         let last = head.last_of[side.other() as usize];

@@ -8,8 +8,10 @@ use crate::id::{DeviceId, Digest, GatewayId, SessionEpoch, UserId};
 use crate::limits;
 use crate::reject::Reject;
 use crate::rows::{self, Device, Row, Session, StoredWake, Topic};
+use crate::store::Key;
 use crate::time::Timestamp;
 use crate::view::{Stop, View};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -17,16 +19,25 @@ use alloc::vec::Vec;
 /// is read here; or comes after, and finds the session and wakes its gateway.
 pub(super) fn open(view: &mut View, now: Timestamp, device: DeviceId, secret: Digest, session: Session) -> Result<Decision, Stop> {
     let (account, state, place) = (rows::account(device.user), rows::device(device), rows::session(device));
-    view.need(&[account.key, state.key, place.key])?;
+    let lease = rows::lease(session.gateway);
+    view.need(&[account.key, state.key, place.key, lease.key])?;
     let account = view.get(&account)?.ok_or(Reject::BadToken)?;
     let state = view.get(&state)?.ok_or(Reject::BadToken)?;
     let linked = devices_of(device.user, &account).any(|linked| linked == device);
     let expires = token_expiry(&state, now, secret).filter(|_| linked).ok_or(Reject::BadToken)?;
-    let before = view.get(&place)?;
+    let before = view.find(&place)?;
     let dirty = dirty_page(view, device, None)?;
     let answer = Reply::Opened { epoch: session.epoch, expires, dirty };
     if before == Some(session) {
         return Ok(Decision::reply(answer));
+    }
+    // A session of a gateway without a lease would never be ended if that gateway is dead.
+    if view.find(&lease)?.is_none_or(|lease| lease.lost) {
+        return Err(Reject::Unavailable.into());
+    }
+    // A retry that was late to run: the gateway's numbers only rise, so what is there is newer.
+    if before.is_some_and(|before| before.gateway == session.gateway && before.epoch > session.epoch) {
+        return Err(Reject::OutOfTurn.into());
     }
     let connected = sessions_of(view, device.user, &account)?;
     let mut events =
@@ -49,22 +60,37 @@ fn token_expiry(state: &Device, now: Timestamp, secret: Digest) -> Option<Timest
 
 pub(super) fn end(view: &mut View, device: DeviceId, gateway: GatewayId, epoch: SessionEpoch, heard: Timestamp) -> Result<Decision, Stop> {
     let mut events = vec![Event::Heard { user: device.user, at: heard }];
-    let session = view.get(&rows::session(device))?;
+    let session = view.find(&rows::session(device))?;
     if session.is_some_and(|session| session.gateway == gateway && session.epoch == epoch) {
-        events.extend(end_session(view, device, gateway)?);
+        events.extend(end_sessions(view, &[device], gateway)?);
     }
     Ok(Decision::of(events, Reply::Done))
 }
 
-/// The events that end a device's present session, whoever ends it.
-pub(super) fn end_session(view: &mut View, device: DeviceId, gateway: GatewayId) -> Result<Vec<Event>, Stop> {
-    let mut events = vec![Event::SessionEnded { device, gateway }];
-    let others = match view.find(&rows::account(device.user))? {
-        Some(account) => sessions_of(view, device.user, &account)?.into_iter().any(|(other, _)| other != device),
-        None => false,
-    };
-    if !others {
-        events.push(Event::PresenceChanged { user: device.user, online: false });
+/// The events that end the present sessions of devices at one gateway, whoever ends them. A user goes offline with the last of theirs.
+pub(super) fn end_sessions(view: &mut View, ending: &[DeviceId], gateway: GatewayId) -> Result<Vec<Event>, Stop> {
+    let mut accounts = BTreeMap::new();
+    for device in ending {
+        accounts.insert(device.user, view.find(&rows::account(device.user))?);
+    }
+    let keys: Vec<Key> = accounts
+        .iter()
+        .flat_map(|(user, account)| account.iter().flat_map(|account| devices_of(*user, account)))
+        .map(|device| rows::session(device).key)
+        .collect();
+    view.need(&keys)?;
+    let mut events = vec![];
+    for device in ending {
+        events.push(Event::SessionEnded { device: *device, gateway });
+    }
+    for (user, account) in accounts {
+        let connected = match account {
+            Some(account) => sessions_of(view, user, &account)?,
+            None => vec![],
+        };
+        if connected.iter().all(|(device, _)| ending.contains(device)) {
+            events.push(Event::PresenceChanged { user, online: false });
+        }
     }
     Ok(events)
 }
@@ -79,11 +105,11 @@ pub(super) fn take_wakes(view: &mut View, gateway: GatewayId, seen: &[SeenWake])
     let limit = limits::PAGE_WAKES + seen.len() as u32;
     let stored = view.scan_stored(&rows::wakes(gateway, limit))?;
     let more = stored.len() as u32 == limit;
+    let seen: BTreeSet<&SeenWake> = seen.iter().collect();
     let (mut wakes, mut fresh, mut done) = (vec![], vec![], vec![]);
     for (key, value) in stored {
         let wake = SeenWake { key, stamp: command::stamp(&value) };
-        // Both are in the order of their keys; a gateway's list is short.
-        if seen.binary_search(&wake).is_ok() {
+        if seen.contains(&wake) {
             done.push(key);
             continue;
         }

@@ -1,0 +1,473 @@
+//! LOG_PROOF: proves the rows of a whole store against each other, without the rules that wrote them.
+//!
+//! A log is the truth; every other row about a conversation must follow from it. So the log is read once, in order, and everything that
+//! can be rebuilt from it (head, index, tallies, chain) is rebuilt and compared with what is stored; what cannot be rebuilt (receipts,
+//! cursors, dirty marks) is held against its bounds, and against what every linked device is owed. The tallies are recounted at every
+//! entry, so the difference of any two of them, which is what unread counts are, equals a recount as well.
+
+use crate::chain;
+use crate::content::{Body, Content, ContentError, Parts};
+use crate::id::{ConversationId, DeviceId, Digest, MessageId, Seq, Side, UserId};
+use crate::rows::{Account, ChatRow, Counter, Cursor, Damage, Head, Index, LogEntry, Place, Receipt, Row, StoredContent, Tally};
+use crate::store::Key;
+use crate::time::Timestamp;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// What a walk over a store has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Conversations that were seen.
+    pub conversations: u64,
+    /// Log entries that were read.
+    pub entries: u64,
+    /// The first thing that is wrong in each conversation, and every row outside of conversations that does not decode.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The row that shows it, or that is missing.
+    pub key: Key,
+    /// The conversation that it is about, if any.
+    pub conversation: Option<ConversationId>,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// How a row contradicts the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The bytes are no value of the kind that the key promises.
+    Damaged(Damage),
+    /// The key is none of the row table's.
+    UnknownKey,
+    /// The log lacks positions before this entry.
+    Gap {
+        /// The first position that is missing.
+        missing: Seq,
+    },
+    /// The sender takes no part in the conversation.
+    Stranger {
+        /// Who sent it.
+        sender: UserId,
+    },
+    /// The stored content is none that could have been sent.
+    Content(ContentError),
+    /// The entry is earlier than the one before it.
+    TimeWentBack {
+        /// When the entry before it was accepted.
+        before: Timestamp,
+        /// When it was accepted itself.
+        at: Timestamp,
+    },
+    /// The entry's messages of each side are not those of the log up to there.
+    Tally {
+        /// A recount of the log.
+        counted: Tally,
+        /// What is stored.
+        stored: Tally,
+    },
+    /// The entry's link does not follow from what it says and from the link before it: one of the two was changed.
+    Chain,
+    /// The same sender used the same message id at an earlier position.
+    Repeated {
+        /// Where.
+        first: Seq,
+    },
+    /// The head is not what the log adds up to.
+    HeadDiffers,
+    /// There is a log and no head.
+    NoHead,
+    /// A message stands in the log and not in the index.
+    NotIndexed,
+    /// The index names a message that is not in the log.
+    IndexedNowhere,
+    /// The index says something else of a message than the log.
+    IndexDiffers,
+    /// More is read than delivered.
+    ReadPastDelivered {
+        /// The receipt.
+        receipt: Receipt,
+    },
+    /// A position that the conversation has not reached.
+    PastHead {
+        /// The position.
+        position: Seq,
+        /// The last one that there is.
+        head: Seq,
+    },
+    /// A row about a conversation belongs to somebody who takes no part in it.
+    NotMember,
+    /// The conversation is missing on the list of one of its two people.
+    NotListed,
+    /// The conversation is on a list and has no log.
+    EmptyConversation,
+    /// A linked device has not acknowledged a message that is for it, and nothing marks that.
+    NotMarked {
+        /// As far as the device has acknowledged.
+        cursor: Seq,
+        /// The last message that is for it.
+        owed: Seq,
+    },
+    /// The head knows of more devices than were ever linked.
+    DeviceEpoch {
+        /// The head's.
+        head: u32,
+        /// The account's.
+        account: u32,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(damage) => write!(f, "{damage}"),
+            Self::UnknownKey => f.write_str("not a key of the row table"),
+            Self::Gap { missing } => write!(f, "position {missing} before it is missing"),
+            Self::Stranger { sender } => write!(f, "sent by {sender}, who takes no part in the conversation"),
+            Self::Content(ContentError::TooLarge) => f.write_str("its content is larger than one may be"),
+            Self::Content(ContentError::Bodies) => f.write_str("its content has no bodies, or too many"),
+            Self::Content(ContentError::Repeated) => f.write_str("its content has two bodies for one device"),
+            Self::TimeWentBack { before, at } => write!(f, "accepted at {at}, after an entry that was accepted at {before}"),
+            Self::Tally { counted, stored } => write!(f, "counts {:?} messages of the two sides, the log has {:?}", stored.0, counted.0),
+            Self::Chain => f.write_str("its link does not follow from what it says and from the link before it"),
+            Self::Repeated { first } => write!(f, "the same message stands at position {first}"),
+            Self::HeadDiffers => f.write_str("is not what the log adds up to"),
+            Self::NoHead => f.write_str("missing, and there is a log"),
+            Self::NotIndexed => f.write_str("missing, and the message stands in the log"),
+            Self::IndexedNowhere => f.write_str("names a message that is not in the log"),
+            Self::IndexDiffers => f.write_str("says something else of the message than the log"),
+            Self::ReadPastDelivered { receipt } => write!(f, "read up to {}, delivered only up to {}", receipt.read, receipt.delivered),
+            Self::PastHead { position, head } => write!(f, "names position {position}, the log ends at {head}"),
+            Self::NotMember => f.write_str("belongs to somebody who takes no part in the conversation"),
+            Self::NotListed => f.write_str("missing, and there is a conversation"),
+            Self::EmptyConversation => f.write_str("names a conversation in which nothing was said"),
+            Self::NotMarked { cursor, owed } => {
+                write!(f, "missing or too low: the device has acknowledged up to {cursor}, and position {owed} is for it")
+            }
+            Self::DeviceEpoch { head, account } => write!(f, "the head knows of device epoch {head}, the account is at {account}"),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Place::of(&self.key) {
+            Some(place) => write!(f, "{place}: {}", self.fault),
+            None => write!(f, "key {:?}: {}", self.key, self.fault),
+        }
+    }
+}
+
+impl core::error::Error for Problem {}
+
+/// Proves the rows of a store. They must come in the order of their keys, as every store scans them; ephemeral ones may be left out.
+///
+/// Keeps in memory: one conversation's index at a time, a summary of each conversation, every account, cursor and dirty mark; no content.
+///
+/// # Panics
+/// If the rows come in another order.
+pub fn verify(rows: impl IntoIterator<Item = (Key, Vec<u8>)>) -> Report {
+    let mut walk = Walk::default();
+    let mut last = None;
+    for (key, value) in rows {
+        assert!(last < Some(key), "rows come in the order of their keys: {key:?} after {last:?}");
+        last = Some(key);
+        walk.row(key, &value);
+    }
+    walk.finish()
+}
+
+#[derive(Default)]
+struct Walk {
+    report: Report,
+    /// Of which something wrong is known already.
+    spoilt: BTreeSet<ConversationId>,
+    /// The conversation whose rows are coming in.
+    open: Option<Log>,
+    closed: BTreeMap<ConversationId, Summary>,
+    accounts: BTreeMap<UserId, Account>,
+    listed: BTreeSet<(UserId, ConversationId)>,
+    cursors: BTreeMap<(DeviceId, ConversationId), Seq>,
+    marks: BTreeMap<(DeviceId, ConversationId), Seq>,
+}
+
+/// What is kept of a conversation once its log was read.
+struct Summary {
+    head: Head,
+    /// The last entry and its sender, and the last one by any other device: what each device is owed at most.
+    last: Option<(Seq, DeviceId)>,
+    last_of_another: Seq,
+}
+
+impl Summary {
+    /// The last message that is for a device: not its own.
+    fn owed(&self, device: DeviceId) -> Seq {
+        match self.last {
+            Some((seq, sender)) if sender != device => seq,
+            Some(_) => self.last_of_another,
+            None => Seq::START,
+        }
+    }
+}
+
+/// A log as it is read, and what it adds up to so far.
+struct Log {
+    conversation: ConversationId,
+    stored: Option<Head>,
+    /// The fold of the entries so far, but for the device epochs, of which a log says nothing.
+    fold: Head,
+    last: Option<(Seq, DeviceId)>,
+    last_of_another: Seq,
+    messages: BTreeMap<(UserId, MessageId), Index>,
+}
+
+impl Walk {
+    fn row(&mut self, key: Key, value: &[u8]) {
+        let Some(place) = Place::of(&key) else {
+            return self.problem(key, None, Fault::UnknownKey);
+        };
+        let conversation = place.conversation();
+        if self.open.as_ref().is_some_and(|open| !in_log(&place, open.conversation)) {
+            self.close();
+        }
+        if let Err(fault) = self.place(place, value) {
+            self.problem(key, conversation, fault);
+        }
+    }
+
+    fn place(&mut self, place: Place, value: &[u8]) -> Result<(), Fault> {
+        match place {
+            Place::Head(conversation) => {
+                let head = decode::<Head>(value)?;
+                self.log(conversation).stored = Some(head);
+            }
+            Place::Receipt(conversation, user) => {
+                let receipt = decode::<Receipt>(value)?;
+                member(conversation, user)?;
+                self.log(conversation).receipt(receipt)?;
+            }
+            Place::Log(conversation, seq) => {
+                self.report.entries += 1;
+                if !self.spoilt.contains(&conversation) {
+                    let entry = decode::<LogEntry>(value);
+                    self.log(conversation).entry(seq, entry?)?;
+                }
+            }
+            Place::Index(conversation, sender, id) => {
+                let index = decode::<Index>(value)?;
+                match self.log(conversation).messages.remove(&(sender, id)) {
+                    Some(message) if message == index => {}
+                    Some(_) => return Err(Fault::IndexDiffers),
+                    None => return Err(Fault::IndexedNowhere),
+                }
+            }
+            Place::Account(user) => {
+                self.accounts.insert(user, decode(value)?);
+            }
+            Place::Chat(user, conversation) => {
+                decode::<ChatRow>(value)?;
+                member(conversation, user)?;
+                self.summary(conversation).ok_or(Fault::EmptyConversation)?;
+                self.listed.insert((user, conversation));
+            }
+            Place::Dirty(device, conversation) => {
+                let Counter(upto) = decode(value)?;
+                member(conversation, device.user)?;
+                self.within(conversation, Seq(upto))?;
+                self.marks.insert((device, conversation), Seq(upto));
+            }
+            Place::Cursor(device, conversation) => {
+                let cursor = decode::<Cursor>(value)?;
+                member(conversation, device.user)?;
+                self.within(conversation, cursor.upto)?;
+                self.cursors.insert((device, conversation), cursor.upto);
+            }
+            Place::Contact(..) | Place::Block(..) => decode::<crate::rows::Listed>(value).map(drop)?,
+            Place::LastSeen(_) | Place::Bell(_) => decode::<Counter>(value).map(drop)?,
+            Place::Device(_) => decode::<crate::rows::Device>(value).map(drop)?,
+            Place::Phone(_) => decode::<crate::rows::PhoneRow>(value).map(drop)?,
+            Place::Verification(_) => decode::<crate::rows::Verification>(value).map(drop)?,
+            Place::Session(_) => decode::<crate::rows::Session>(value).map(drop)?,
+            Place::SessionOf(..) => decode::<crate::rows::SessionOf>(value).map(drop)?,
+            Place::Wake(..) => decode::<crate::rows::StoredWake>(value).map(drop)?,
+            Place::Lease(_) => decode::<crate::rows::Lease>(value).map(drop)?,
+            Place::Watcher(..) => decode::<crate::rows::Watcher>(value).map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// The conversation whose rows are coming in.
+    fn log(&mut self, conversation: ConversationId) -> &mut Log {
+        self.open.get_or_insert_with(|| Log::new(conversation))
+    }
+
+    fn summary(&self, conversation: ConversationId) -> Option<&Summary> {
+        self.closed.get(&conversation)
+    }
+
+    fn within(&self, conversation: ConversationId, position: Seq) -> Result<(), Fault> {
+        let head = self.summary(conversation).map_or(Seq::START, |summary| summary.head.seq);
+        if position > head { Err(Fault::PastHead { position, head }) } else { Ok(()) }
+    }
+
+    /// A conversation's rows have all come in.
+    fn close(&mut self) {
+        let Some(log) = self.open.take() else { return };
+        self.report.conversations += 1;
+        if let Err((key, fault)) = log.check() {
+            self.problem(key, Some(log.conversation), fault);
+        }
+        let head = log.stored.unwrap_or(log.fold);
+        let summary = Summary { head, last: log.last, last_of_another: log.last_of_another };
+        self.closed.insert(log.conversation, summary);
+    }
+
+    fn finish(mut self) -> Report {
+        self.close();
+        for (conversation, summary) in core::mem::take(&mut self.closed) {
+            if let Err((key, fault)) = self.check_people(conversation, &summary) {
+                self.problem(key, Some(conversation), fault);
+            }
+        }
+        self.report
+    }
+
+    /// Both people have the conversation on their lists, and every device of theirs has what is for it, or is marked.
+    fn check_people(&self, conversation: ConversationId, summary: &Summary) -> Result<(), (Key, Fault)> {
+        for side in [Side::Low, Side::High] {
+            let user = conversation.pair().user(side);
+            if !self.listed.contains(&(user, conversation)) {
+                return Err((crate::rows::chat(user, conversation).key, Fault::NotListed));
+            }
+            let Some(account) = self.accounts.get(&user) else { continue };
+            let known = summary.head.device_epochs[side as usize];
+            if known > account.device_epoch {
+                let fault = Fault::DeviceEpoch { head: known, account: account.device_epoch };
+                return Err((crate::rows::head(conversation).key, fault));
+            }
+            // A device that was linked after the last message is owed nothing yet.
+            for device in account.devices.iter().filter(|device| device.epoch <= known) {
+                let device = DeviceId { user, serial: device.serial };
+                let owed = summary.owed(device);
+                let cursor = self.cursors.get(&(device, conversation)).copied().unwrap_or_default();
+                let mark = self.marks.get(&(device, conversation)).copied().unwrap_or_default();
+                if owed > cursor && owed > mark {
+                    return Err((crate::rows::dirty(device, conversation).key, Fault::NotMarked { cursor, owed }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, key: Key, conversation: Option<ConversationId>, fault: Fault) {
+        if conversation.is_none_or(|conversation| self.spoilt.insert(conversation)) {
+            self.report.problems.push(Problem { key, conversation, fault });
+        }
+    }
+}
+
+impl Log {
+    fn new(conversation: ConversationId) -> Self {
+        Self { conversation, stored: None, fold: Head::EMPTY, last: None, last_of_another: Seq::START, messages: BTreeMap::new() }
+    }
+
+    fn receipt(&self, receipt: Receipt) -> Result<(), Fault> {
+        let head = self.stored.map_or(Seq::START, |head| head.seq);
+        if receipt.read > receipt.delivered {
+            return Err(Fault::ReadPastDelivered { receipt });
+        }
+        if receipt.delivered > head {
+            return Err(Fault::PastHead { position: receipt.delivered, head });
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, seq: Seq, entry: LogEntry) -> Result<(), Fault> {
+        let before = self.fold;
+        let LogEntry { sender, id, at, chain, tally, content } = entry;
+        if seq != before.seq.next() {
+            return Err(Fault::Gap { missing: before.seq.next() });
+        }
+        let side = self.conversation.pair().side(sender.user).ok_or(Fault::Stranger { sender: sender.user })?;
+        if at < before.at {
+            return Err(Fault::TimeWentBack { before: before.at, at });
+        }
+        let counted = before.tally.with(side);
+        if tally != counted {
+            return Err(Fault::Tally { counted, stored: tally });
+        }
+        let digest = digest(content).map_err(Fault::Content)?;
+        if chain != chain::link(&before.chain, seq, sender, id, at, &digest) {
+            return Err(Fault::Chain);
+        }
+        if let Some(first) = self.messages.insert((sender.user, id), Index { seq, at, digest }) {
+            return Err(Fault::Repeated { first: first.seq });
+        }
+        let mut last_of = before.last_of;
+        last_of[side as usize] = seq;
+        self.fold = Head { seq, chain, at, tally, last_of, device_epochs: before.device_epochs };
+        if let Some((earlier, other)) = self.last
+            && other != sender
+        {
+            self.last_of_another = earlier;
+        }
+        self.last = Some((seq, sender));
+        Ok(())
+    }
+
+    /// What can be said once everything was read.
+    fn check(&self) -> Result<(), (Key, Fault)> {
+        let place = crate::rows::head(self.conversation).key;
+        let stored = self.stored.ok_or((place, Fault::NoHead))?;
+        if stored != (Head { device_epochs: stored.device_epochs, ..self.fold }) {
+            return Err((place, Fault::HeadDiffers));
+        }
+        match self.messages.keys().next() {
+            Some((sender, id)) => Err((crate::rows::index(self.conversation, *sender, *id).key, Fault::NotIndexed)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn in_log(place: &Place, conversation: ConversationId) -> bool {
+    match place {
+        Place::Head(of) | Place::Receipt(of, _) | Place::Log(of, _) | Place::Index(of, ..) => *of == conversation,
+        Place::Account(_)
+        | Place::Chat(..)
+        | Place::Contact(..)
+        | Place::Block(..)
+        | Place::LastSeen(_)
+        | Place::Device(_)
+        | Place::Dirty(..)
+        | Place::Cursor(..)
+        | Place::Phone(_)
+        | Place::Verification(_)
+        | Place::Session(_)
+        | Place::Bell(_)
+        | Place::SessionOf(..)
+        | Place::Wake(..)
+        | Place::Lease(_)
+        | Place::Watcher(..) => false,
+    }
+}
+
+fn decode<R: Row>(value: &[u8]) -> Result<R, Fault> {
+    R::decode(value).map_err(Fault::Damaged)
+}
+
+fn member(conversation: ConversationId, user: UserId) -> Result<(), Fault> {
+    conversation.pair().side(user).map(drop).ok_or(Fault::NotMember)
+}
+
+/// The digest of a content, computed anew from what is stored.
+fn digest(content: StoredContent) -> Result<Digest, ContentError> {
+    let parts = match content {
+        StoredContent::Shared(body) => Parts::Shared(body.into()),
+        StoredContent::PerDevice(bodies) => Parts::PerDevice(bodies.into_iter().map(|(to, body)| (to, Body::from(body))).collect()),
+    };
+    Content::new(parts).map(|content| content.digest())
+}
