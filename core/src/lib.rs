@@ -1,4 +1,20 @@
-//! The pure state machine of Doubletick.
+//! The pure state machine of Doubletick: everything that decides anything, and nothing that does I/O.
+//!
+//! There are three machines here, and each is a function of what is handed to it. None reads a clock, draws a random number, opens a
+//! file or starts a thread; `no_std` sees to that. The same inputs give the same bytes on every machine.
+//!
+//! Reading order, as a message travels:
+//!
+//! 1. [`client`]: the sending device. Stores the message in its outbox, sends it, and sends it again until it is answered.
+//! 2. [`frame`]: what devices and gateways say to each other, as values. ([`content`] is what a message carries.)
+//! 3. [`gateway`]: the sessions of one shard of connections. Turns frames into commands, batches them, passes on what comes back.
+//! 4. [`command`]: what may be asked of the store's machine, and what it answers. [`reject`] says what a device did wrong.
+//! 5. [`transact`]: from rows and commands to events, row writes and replies: decide, project, react. [`event`]: what has happened.
+//! 6. [`rows`]: the row table, its keys and values. [`view`]: rows as a transaction sees them. [`store`]: what a store promises.
+//! 7. Back up again: a wake-up in the receiving gateway's rows, a page of the log, a delivery, and [`client`] stores and acknowledges it.
+//!
+//! Beside them: [`id`], [`time`], [`limits`] (a limit on everything, in one file), [`rate`] and [`draw`] (limits of rates and keyed
+//! randomness as pure state), [`chain`] and [`verify`] (the log's hash chain, and the proof of a whole store).
 
 #![no_std]
 

@@ -4,8 +4,8 @@
 //!
 //! - **decide** (the modules by command family): the rules. Reads rows, and returns events and a reply, or a [`Reject`]. A retry is
 //!   recognised before any rule is applied;
-//! - [`project`]: from an event to row writes. Total: an event has happened and cannot be refused;
-//! - [`react`]: from an event to the wake-ups that it calls for, as rows of the same transaction, so that a crash loses none.
+//! - **project**: from an event to row writes. Total: an event has happened and cannot be refused;
+//! - **react**: from an event to the wake-ups that it calls for, as rows of the same transaction, so that a crash loses none.
 //!
 //! Commands of a batch see each other's writes, and one command's rejection does not abort the others.
 
