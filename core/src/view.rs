@@ -3,7 +3,7 @@
 use crate::reject::Reject;
 use crate::rows::{At, Counter, Row};
 use crate::store::{self, Key, Missing, Read, Scan, Snapshot, Write};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// Typed rows, read from a snapshot and overlaid with this transaction's own writes.
@@ -11,7 +11,7 @@ pub struct View<'a> {
     snapshot: &'a mut dyn Snapshot,
     /// The rows as the commands so far leave them. A maximum or a sum keeps what it does to the stored row, which it never read.
     written: BTreeMap<Key, Vec<Write>>,
-    missing: Vec<Read>,
+    missing: BTreeSet<Read>,
     damaged: Vec<Key>,
 }
 
@@ -33,7 +33,7 @@ impl From<Reject> for Stop {
 impl<'a> View<'a> {
     /// A view in which nothing was written yet.
     pub fn new(snapshot: &'a mut dyn Snapshot) -> Self {
-        Self { snapshot, written: BTreeMap::new(), missing: Vec::new(), damaged: Vec::new() }
+        Self { snapshot, written: BTreeMap::new(), missing: BTreeSet::new(), damaged: Vec::new() }
     }
 
     /// Asks for several rows at once, so that a store that must fetch them does so in one round.
@@ -134,16 +134,24 @@ impl<'a> View<'a> {
     /// What was written, and which rows were damaged; or what must be fetched before anything can be said.
     pub fn finish(self) -> Result<(Vec<Write>, Vec<Key>), Missing> {
         if !self.missing.is_empty() {
-            return Err(Missing(self.missing));
+            return Err(Missing(self.missing.into_iter().collect()));
         }
         Ok((self.written.into_values().flatten().collect(), self.damaged))
     }
 
     fn write(&mut self, write: Write) {
         let earlier = self.written.entry(*write.key()).or_default();
-        match &write {
-            Write::Set(..) | Write::Clear(_) => earlier.clear(),
-            Write::Max(..) | Write::Add(..) => {}
+        match (&write, earlier.last_mut()) {
+            (Write::Set(..) | Write::Clear(_), _) => earlier.clear(),
+            (Write::Max(_, least), Some(Write::Max(_, held))) => {
+                *held = (*held).max(*least);
+                return;
+            }
+            (Write::Add(_, more), Some(Write::Add(_, held))) => {
+                *held = held.wrapping_add(*more);
+                return;
+            }
+            (Write::Max(..) | Write::Add(..), _) => {}
         }
         earlier.push(write);
     }
@@ -156,7 +164,7 @@ impl<'a> View<'a> {
             [..] => match self.snapshot.get(key) {
                 Ok(value) => (value, written),
                 Err(store::NotFetched) => {
-                    self.missing.push(Read::Row(*key));
+                    self.missing.insert(Read::Row(*key));
                     return Err(Stop::Missing);
                 }
             },
@@ -172,7 +180,7 @@ impl<'a> View<'a> {
         // Rows that this transaction cleared may stand among the first `limit`, so as many more are asked for.
         let wide = Scan { limit: scan.limit + own.len() as u32, ..*scan };
         let Ok(stored) = self.snapshot.scan(&wide) else {
-            self.missing.push(Read::Rows(wide));
+            self.missing.insert(Read::Rows(wide));
             return Err(Stop::Missing);
         };
         if own.is_empty() {

@@ -24,7 +24,7 @@ use crate::event::Event;
 use crate::id::{ConversationId, DeviceId, UserId};
 use crate::reject::Reject;
 use crate::rows::{self, Account};
-use crate::store::{Commit, Key, Lane, Missing, Snapshot, Transaction};
+use crate::store::{Commit, Key, Lane, Missing, NotFetched, Scan, Snapshot, Transaction, Write};
 use crate::time::Timestamp;
 use crate::view::{Stop, View};
 use alloc::sync::Arc;
@@ -80,6 +80,31 @@ pub fn transact(snapshot: &mut dyn Snapshot, batch: &Batch) -> Result<Commit<Out
     let (writes, damaged) = view.finish()?;
     assert_eq!(replies.len(), batch.commands.len(), "every command has its reply once nothing is missing");
     Ok(Commit { writes, answer: Outcome { replies, events, damaged } })
+}
+
+/// The writes by which rows come to say what has happened: what replaying events into an empty store amounts to. Durable rows come out
+/// the same as by the transactions that the events are of; wake-ups and what else belongs to a running process do not come back.
+pub fn replay(events: &[Event]) -> Vec<Write> {
+    let mut nothing = Nothing;
+    let mut view = View::new(&mut nothing);
+    for event in events {
+        project::project(&mut view, event);
+    }
+    let (writes, _) = view.finish().expect("a projection reads nothing");
+    writes
+}
+
+/// A snapshot that has nothing at hand.
+struct Nothing;
+
+impl Snapshot for Nothing {
+    fn get(&mut self, _: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
+        Err(NotFetched)
+    }
+
+    fn scan(&mut self, _: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
+        Err(NotFetched)
+    }
 }
 
 fn carry_out(view: &mut View, now: Timestamp, command: &Command, events: &mut Vec<Event>) -> Result<Result<Reply, Reject>, Stop> {
