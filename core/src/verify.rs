@@ -259,6 +259,7 @@ impl Walk {
             }
             Place::Index(conversation, sender, id) => {
                 let index = decode::<Index>(value)?;
+                self.check_head();
                 match self.log(conversation).messages.remove(&(sender, id)) {
                     Some(message) if message == index => {}
                     Some(_) => return Err(Fault::IndexDiffers),
@@ -314,12 +315,27 @@ impl Walk {
         if position > head { Err(Fault::PastHead { position, head }) } else { Ok(()) }
     }
 
+    /// The log's entries have all come in, of which index rows tell; the head must be what they add up to.
+    fn check_head(&mut self) {
+        let Some(log) = self.open.as_ref() else { return };
+        let fault = match log.stored {
+            None => Fault::NoHead,
+            // Of the devices a log says nothing.
+            Some(head) if head != (Head { device_epochs: head.device_epochs, ..log.fold }) => Fault::HeadDiffers,
+            Some(_) => return,
+        };
+        let conversation = log.conversation;
+        self.problem(crate::rows::head(conversation).key, Some(conversation), fault);
+    }
+
     /// A conversation's rows have all come in.
     fn close(&mut self) {
+        self.check_head();
         let Some(log) = self.open.take() else { return };
         self.report.conversations += 1;
-        if let Err((key, fault)) = log.check() {
-            self.problem(key, Some(log.conversation), fault);
+        if let Some((sender, id)) = log.messages.keys().next() {
+            let key = crate::rows::index(log.conversation, *sender, *id).key;
+            self.problem(key, Some(log.conversation), Fault::NotIndexed);
         }
         let head = log.stored.unwrap_or(log.fold);
         let summary = Summary { head, last: log.last, last_of_another: log.last_of_another };
@@ -376,11 +392,13 @@ impl Log {
     }
 
     fn receipt(&self, receipt: Receipt) -> Result<(), Fault> {
-        let head = self.stored.map_or(Seq::START, |head| head.seq);
         if receipt.read > receipt.delivered {
             return Err(Fault::ReadPastDelivered { receipt });
         }
-        if receipt.delivered > head {
+        // A lost head is told of by itself.
+        if let Some(Head { seq: head, .. }) = self.stored
+            && receipt.delivered > head
+        {
             return Err(Fault::PastHead { position: receipt.delivered, head });
         }
         Ok(())
@@ -417,19 +435,6 @@ impl Log {
         }
         self.last = Some((seq, sender));
         Ok(())
-    }
-
-    /// What can be said once everything was read.
-    fn check(&self) -> Result<(), (Key, Fault)> {
-        let place = crate::rows::head(self.conversation).key;
-        let stored = self.stored.ok_or((place, Fault::NoHead))?;
-        if stored != (Head { device_epochs: stored.device_epochs, ..self.fold }) {
-            return Err((place, Fault::HeadDiffers));
-        }
-        match self.messages.keys().next() {
-            Some((sender, id)) => Err((crate::rows::index(self.conversation, *sender, *id).key, Fault::NotIndexed)),
-            None => Ok(()),
-        }
     }
 }
 
