@@ -90,6 +90,17 @@ fn a_new_device_gets_what_no_device_of_its_user_has_so_that_its_ticks_are_true()
 }
 
 #[test]
+fn a_new_device_that_sends_first_is_marked_for_what_it_lacks() {
+    let (mut world, [ann, phone]) = World::of([1, 2]);
+    world.send(ann, phone, "one");
+    let tablet = world.link(2);
+    world.send(tablet, ann, "two");
+    assert_eq!(catch_up(&mut world, tablet, ann), ["one", "two"]);
+    assert_eq!(world.receipt(phone, ann), (2, 0));
+    world.prove();
+}
+
+#[test]
 fn a_removed_device_can_do_nothing_more_and_its_gateway_is_told() {
     let (mut world, [ann, ben]) = World::of([1, 2]);
     let tablet = world.link(1);
