@@ -1,0 +1,90 @@
+//! The server under test: one that is given, or one that is started for the run.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::BenchArgs;
+
+/// A server for a run. One that was started is stopped when this is dropped, and its data is deleted.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    child: Option<Child>,
+    /// Deleted with the server.
+    data: Option<tempfile::TempDir>,
+}
+
+impl Server {
+    pub(crate) fn find_or_start(args: &BenchArgs, connections: u32) -> Result<Self> {
+        if let Some(address) = args.server {
+            return Ok(Self { address, child: None, data: None });
+        }
+        let data =
+            tempfile::Builder::new().prefix("doubletick-bench-").tempdir_in(".").context("making a directory for the server's data")?;
+        let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
+        let address = free.local_addr()?;
+        drop(free);
+        let program = match &args.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().context("finding this program")?,
+        };
+        let mut command = Command::new(program);
+        command.arg("serve").arg("--data").arg(data.path()).args(["--listen", &address.to_string(), "--store", &args.store]);
+        command.args(["--insecure-code", &args.code, "--log", "warn", "--connections", &(connections + 100).to_string()]);
+        // The load comes from few addresses and fewer devices than its rate is meant for.
+        command.args(["--send-rate", "100000", "--registrations-per-second", "100000", "--registrations-per-address", "100000"]);
+        let child = command.stdout(Stdio::null()).stdin(Stdio::null()).spawn().context("starting the server")?;
+        let mut server = Self { address, child: Some(child), data: Some(data) };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(20) {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose()) {
+                bail!("the server has stopped at once: {}", status?);
+            }
+            if std::net::TcpStream::connect(self.address).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the server does not listen at {}", self.address)
+    }
+
+    /// Bytes of memory that the server occupies; `None` for a server on another machine or an operating system that does not tell.
+    pub(crate) fn resident(&self) -> Option<u64> {
+        resident_of(&self.child.as_ref()?.id().to_string())
+    }
+
+    /// Processor time that the server has used; likewise.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.as_ref()?.id())).ok()?;
+        // Fields 14 and 15 of proc_pid_stat(5), counted after the name, which may contain anything: in hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        Some(Duration::from_millis(ticks * 10))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // The data goes with it, so there is nothing for it to finish.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        drop(self.data.take());
+    }
+}
+
+/// Bytes of memory that a process occupies.
+pub(crate) fn resident_of(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}
