@@ -4,7 +4,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one layout among many")]
 
 use doubletick_core::frame::UserList;
-use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Seq, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use doubletick_core::rows::{self, Place, Topic};
 use doubletick_core::store::{Key, Scan};
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ fn topic() -> impl Strategy<Value = Topic> {
         conversation().prop_map(Topic::Receipt),
         conversation().prop_map(Topic::Typing),
         user().prop_map(Topic::Presence),
-        Just(Topic::Replaced),
+        number().prop_map(|epoch| Topic::Replaced(SessionEpoch(epoch))),
         Just(Topic::Removed),
     ]
 }

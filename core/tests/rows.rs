@@ -134,7 +134,7 @@ fn every_layout_of_a_key_is_written_as_ever() {
         Topic::Receipt(conversation),
         Topic::Typing(conversation),
         Topic::Presence(user),
-        Topic::Replaced,
+        Topic::Replaced(SessionEpoch(9)),
         Topic::Removed,
     ];
     let mut keys: Vec<Key> = vec![

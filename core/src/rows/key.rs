@@ -6,7 +6,7 @@ use super::{
     Verification, Watcher,
 };
 use crate::frame::UserList;
-use crate::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Seq, UserId};
+use crate::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use crate::store::{Key, Scan};
 use core::marker::PhantomData;
 
@@ -29,8 +29,8 @@ pub enum Topic {
     Typing(ConversationId),
     /// A watched user's coming and going.
     Presence(UserId),
-    /// The end of the session by a newer one.
-    Replaced,
+    /// The end of a session by a newer one. Each session is a topic of its own: of two that have ended, both must be closed.
+    Replaced(SessionEpoch),
     /// The end of the device.
     Removed,
 }
@@ -215,7 +215,7 @@ pub fn wake(gateway: GatewayId, device: DeviceId, topic: Topic) -> At<StoredWake
         Topic::Receipt(conversation) => prefix.byte(2).conversation(conversation),
         Topic::Typing(conversation) => prefix.byte(3).conversation(conversation),
         Topic::Presence(user) => prefix.byte(4).user(user),
-        Topic::Replaced => prefix.byte(5),
+        Topic::Replaced(epoch) => prefix.byte(5).u64(epoch.0),
         Topic::Removed => prefix.byte(6),
     })
 }
@@ -380,7 +380,7 @@ impl Reader<'_> {
             2 => Topic::Receipt(self.conversation()?),
             3 => Topic::Typing(self.conversation()?),
             4 => Topic::Presence(self.user()?),
-            5 => Topic::Replaced,
+            5 => Topic::Replaced(SessionEpoch(self.u64()?)),
             6 => Topic::Removed,
             _ => return None,
         })

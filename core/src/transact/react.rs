@@ -20,7 +20,7 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
             wake_peer(view, *user, *conversation, Topic::Typing(*conversation), &StoredWake::Typing(*active))
         }
         Event::SessionOpened { device, run, replaces: Some(older), .. } => {
-            wake(view, *device, older, Topic::Replaced, &StoredWake::Replaced(older.epoch, older.run == *run));
+            wake(view, *device, older, Topic::Replaced(older.epoch), &StoredWake::Replaced(older.epoch, older.run == *run));
             Ok(())
         }
         Event::DeviceRemoved { device } => {

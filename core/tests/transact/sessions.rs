@@ -51,6 +51,16 @@ fn a_newer_session_takes_the_place_of_the_older_and_its_gateway_is_told() {
 }
 
 #[test]
+fn of_two_sessions_that_were_replaced_before_their_gateway_looked_both_are_closed() {
+    let (mut world, [ann]) = World::of([1]);
+    for epoch in 1..=3 {
+        world.open(ann, WEST, epoch);
+    }
+    let replaced = |epoch| (ann, Wake::Replaced { epoch: SessionEpoch(epoch), by_same_run: true });
+    assert_eq!(world.wakes(WEST), [replaced(1), replaced(2)]);
+}
+
+#[test]
 fn a_late_end_of_an_older_session_changes_nothing_but_when_its_device_was_heard() {
     let (mut world, [ann]) = World::of([1]);
     world.open(ann, WEST, 1);
