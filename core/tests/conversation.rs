@@ -42,6 +42,23 @@ fn a_message_reaches_the_other_side_and_both_ticks_come_back() {
 }
 
 #[test]
+fn two_first_messages_at_the_same_moment_reach_each_other() {
+    let (mut world, alice, bob) = two();
+    let chat = world.chat(alice, bob);
+    world.write(alice, bob, "a1");
+    world.write(bob, alice, "b1");
+    world.write(bob, alice, "b2");
+    world.write(alice, bob, "a2");
+    world.settle();
+    for phone in [alice, bob] {
+        let mut texts = world.texts(phone, chat);
+        texts.sort_unstable();
+        assert_eq!(texts, ["a1", "a2", "b1", "b2"]);
+        assert_eq!(world.phones[phone].stored.chats[&chat].cursor, Some(Seq(4)));
+    }
+}
+
+#[test]
 fn what_was_sent_while_the_receiver_was_away_comes_in_order_at_its_return() {
     let (mut world, alice, bob) = two();
     let chat = world.chat(alice, bob);

@@ -33,9 +33,15 @@ impl Server {
         };
         let mut command = Command::new(program);
         command.arg("serve").arg("--data").arg(data.path()).args(["--listen", &address.to_string(), "--store", &args.store]);
-        command.args(["--insecure-code", &args.code, "--log", "warn", "--connections", &(connections + 100).to_string()]);
-        // The load comes from few addresses and fewer devices than its rate is meant for.
-        command.args(["--send-rate", "100000", "--registrations-per-second", "100000", "--registrations-per-address", "100000"]);
+        command.args(["--registration-insecure-fixed-code", &args.code, "--log-level", "error"]);
+        command.args(["--connections", &(connections + 100).to_string()]);
+        // The load comes from few addresses and from fewer devices than its rate is meant for.
+        for rate in ["registration-per-address-per-minute", "registration-per-address-burst", "registration-overall-per-minute"] {
+            command.args([format!("--{rate}"), "1000000".to_owned()]);
+        }
+        for rate in ["registration-overall-burst", "gateway-send-per-second", "gateway-send-burst"] {
+            command.args([format!("--{rate}"), "1000000".to_owned()]);
+        }
         let child = command.stdout(Stdio::null()).stdin(Stdio::null()).spawn().context("starting the server")?;
         let mut server = Self { address, child: Some(child), data: Some(data) };
         server.wait_until_ready()?;

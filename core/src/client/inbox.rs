@@ -52,8 +52,9 @@ impl Client {
     pub(super) fn own_position(&mut self, conversation: ConversationId, seq: Seq) -> bool {
         let chat = self.chat(conversation);
         chat.stored.own_last = chat.stored.own_last.max(seq);
-        let received = *chat.received.get_or_insert(Seq(seq.0.saturating_sub(1)));
-        let next = seq == received.next();
+        // Where nothing was heard of a conversation yet, what stands before this position may be on its way: only the first of all is known
+        // to have nothing before it.
+        let next = seq == chat.received.unwrap_or(Seq::START).next();
         if next {
             chat.received = Some(seq);
         }

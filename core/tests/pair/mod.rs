@@ -191,6 +191,7 @@ impl World {
             if !self.step() {
                 self.gateways.iter().for_each(Gateway::check);
                 self.phones.iter().for_each(|phone| phone.machine.check());
+                self.phones.iter().for_each(|phone| phone.stored.check());
                 return;
             }
         }
@@ -360,6 +361,17 @@ impl World {
 impl Disk {
     fn chat(&mut self, conversation: ConversationId) -> &mut StoredChat {
         self.chats.entry(conversation).or_insert_with(|| StoredChat::new(conversation))
+    }
+
+    /// A cursor means "everything up to here", and nothing else: so says every device that was there from the first message on.
+    fn check(&self) {
+        for (conversation, chat) in &self.chats {
+            let positions: std::collections::BTreeSet<u64> =
+                self.shown.iter().filter(|shown| shown.conversation == *conversation).map(|shown| shown.seq.0).collect();
+            let up_to = chat.cursor.map_or(0, |cursor| cursor.0);
+            let missing: Vec<u64> = (1..=up_to).filter(|seq| !positions.contains(seq)).collect();
+            assert!(missing.is_empty(), "the cursor says {up_to}, and {missing:?} are missing");
+        }
     }
 
     /// Applies a record; says whether an entry that came again was new after all.
