@@ -1,0 +1,173 @@
+//! The client machine alone, against a server that is played frame by frame.
+
+#![allow(clippy::unwrap_used, reason = "a panic is the report")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
+
+use doubletick_core::client::{Client, Input, Outgoing, Output, Record, SaveId, Stored};
+use doubletick_core::content::{Body, Content};
+use doubletick_core::frame::{ClientFrame, Delivery, RequestId, Sender, ServerFrame, Target};
+use doubletick_core::id::{ConversationId, DeviceId, MessageId, Secret, Seq, UserId};
+use doubletick_core::time::{Millis, Timestamp};
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// A machine with an open session, and what it has said and stored since it was last looked at.
+struct Device {
+    machine: Client,
+    frames: Vec<ClientFrame>,
+    records: Vec<Record>,
+}
+
+fn chat() -> ConversationId {
+    ConversationId::direct(UserId(1), UserId(2)).unwrap()
+}
+
+impl Device {
+    fn online() -> Self {
+        let stored = Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), outbox: vec![], chats: vec![] };
+        let mut device = Self { machine: Client::new(stored, 1, NOW), frames: vec![], records: vec![] };
+        device.input(Input::Connected { fresh: Secret([2; 32]) });
+        device.frame(ServerFrame::Welcome { now: NOW, token_expires: NOW + Millis::days(30), window: 64 });
+        device.frames.clear();
+        device
+    }
+
+    fn input(&mut self, input: Input) {
+        self.machine.handle_input(NOW, input);
+        self.drain();
+    }
+
+    fn frame(&mut self, frame: ServerFrame) {
+        self.input(Input::Frame(frame));
+    }
+
+    /// Stores at once whatever is to be stored.
+    fn drain(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Frame(frame) => self.frames.push(frame),
+                Output::Save(upto, record) => {
+                    self.records.push(record);
+                    self.saved(upto);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn saved(&mut self, upto: SaveId) {
+        self.machine.handle_input(NOW, Input::Saved { upto, new_after_all: vec![] });
+    }
+
+    fn write(&mut self, n: u8) {
+        let content = Content::shared(0, vec![n]).unwrap();
+        self.input(Input::Compose(Outgoing { conversation: chat(), id: MessageId([n; 16]), content }));
+    }
+
+    fn delivered(&mut self, seqs: &[u64]) {
+        let entries = seqs.iter().map(|seq| delivery(*seq)).collect();
+        self.frame(ServerFrame::Deliver { of: Target::Id(chat()), entries });
+    }
+
+    fn last_ack(&self) -> Option<Seq> {
+        self.frames.iter().rev().find_map(|frame| match frame {
+            ClientFrame::Ack { delivered, .. } => Some(*delivered),
+            _ => None,
+        })
+    }
+}
+
+fn delivery(seq: u64) -> Delivery {
+    let body = Some(Body { kind: 0, bytes: vec![9].into() });
+    Delivery { seq: Seq(seq), from: Sender::Peer(1), id: MessageId([100 + seq as u8; 16]), at: NOW, body }
+}
+
+#[test]
+fn a_first_own_message_does_not_stand_for_what_came_before_it() {
+    let mut device = Device::online();
+    device.write(7);
+    let Some(ClientFrame::Send { request, .. }) = device.frames.pop() else { panic!("{:?}", device.frames) };
+    device.frame(ServerFrame::Accepted { request, of: None, seq: Seq(2), at: NOW });
+    assert!(matches!(device.records.last(), Some(Record::Accepted { next: false, .. })), "position 1 may be on its way");
+    device.records.clear();
+    device.delivered(&[1]);
+    assert!(matches!(device.records[..], [Record::Received { again: false, .. }]));
+    assert_eq!(device.last_ack(), Some(Seq(1)));
+}
+
+#[test]
+fn the_very_first_message_of_a_conversation_is_the_whole_of_it() {
+    let mut device = Device::online();
+    device.write(7);
+    let Some(ClientFrame::Send { request, .. }) = device.frames.pop() else { panic!("{:?}", device.frames) };
+    device.frame(ServerFrame::Accepted { request, of: None, seq: Seq(1), at: NOW });
+    device.delivered(&[2]);
+    assert_eq!(device.last_ack(), Some(Seq(2)));
+}
+
+#[test]
+fn a_device_that_comes_in_late_begins_where_the_server_begins() {
+    let mut device = Device::online();
+    device.delivered(&[51, 52]);
+    assert_eq!(device.last_ack(), Some(Seq(52)));
+}
+
+#[test]
+fn a_gap_is_asked_for_and_nothing_after_it_is_acknowledged() {
+    let mut device = Device::online();
+    device.delivered(&[1]);
+    device.records.clear();
+    device.delivered(&[3]);
+    device.delivered(&[4]);
+    assert!(device.records.is_empty(), "what comes after a gap is not taken");
+    assert_eq!(device.last_ack(), Some(Seq(1)));
+    let fetches: Vec<RequestId> = device
+        .frames
+        .iter()
+        .filter_map(|frame| match frame {
+            ClientFrame::Fetch { request, after: Seq(1), .. } => Some(*request),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(fetches.len(), 1, "asked once");
+    device.frame(ServerFrame::Page { request: fetches[0], entries: vec![delivery(2), delivery(3), delivery(4)], head: Seq(4) });
+    assert_eq!(device.last_ack(), Some(Seq(4)));
+}
+
+#[test]
+fn nothing_is_sent_or_acknowledged_before_it_is_stored() {
+    let mut device = Device::online();
+    let content = Content::shared(0, vec![1]).unwrap();
+    device.machine.handle_input(NOW, Input::Compose(Outgoing { conversation: chat(), id: MessageId([1; 16]), content }));
+    let entries = vec![delivery(1)];
+    device.machine.handle_input(NOW, Input::Frame(ServerFrame::Deliver { of: Target::Id(chat()), entries }));
+    let mut last = None;
+    while let Some(output) = device.machine.poll_output() {
+        match output {
+            Output::Frame(frame) => panic!("{frame:?} before anything was stored"),
+            Output::Save(save, _) => last = Some(save),
+            _ => {}
+        }
+    }
+    device.saved(last.unwrap());
+    device.drain();
+    assert_eq!(device.last_ack(), Some(Seq(1)));
+    assert!(device.frames.iter().any(|frame| matches!(frame, ClientFrame::Send { .. })));
+}
+
+#[test]
+fn receipts_that_come_late_or_twice_change_nothing() {
+    let mut device = Device::online();
+    for (delivered, read) in [(3, 1), (2, 0), (3, 1), (3, 3), (1, 1)] {
+        device.frame(ServerFrame::Receipt { of: Target::Id(chat()), delivered: Seq(delivered), read: Seq(read) });
+    }
+    let told: Vec<(u64, u64)> = device
+        .records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Receipt { delivered, read, .. } => Some((delivered.0, read.0)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(3, 1), (3, 3)]);
+}
