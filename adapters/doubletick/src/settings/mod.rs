@@ -171,16 +171,18 @@ impl Key {
     }
 
     fn arg(&self) -> Arg {
-        let heading = self.name.split_once('.').map_or("Options", |(section, _)| section);
         let help = format!("{} [{}]", self.help, self.allowed);
-        Arg::new(self.name)
+        let arg = Arg::new(self.name)
             .long(self.flag())
             .env(self.variable())
             .value_name("VALUE")
             .help(help)
             .hide_env_values(true)
-            .hide_short_help(self.name.contains('.'))
-            .help_heading(heading)
+            .hide_short_help(self.name.contains('.'));
+        match self.name.split_once('.') {
+            Some((section, _)) => arg.help_heading(section),
+            None => arg,
+        }
     }
 }
 

@@ -2,4 +2,9 @@
 
 mod world;
 
+mod hostile;
+mod http;
 mod messages;
+mod sessions;
+mod stop;
+mod tls;
