@@ -96,12 +96,12 @@ impl Signals {
 }
 
 fn advice(error: &StartError) -> String {
-    match error {
-        StartError::Listen { error: system, .. } if system.kind() == io::ErrorKind::AddrInUse => {
-            format!("{error}; choose another address with --listen")
-        }
-        _ => error.to_string(),
+    if let StartError::Listen { error: system, .. } = error
+        && system.kind() == io::ErrorKind::AddrInUse
+    {
+        return format!("{error}; choose another address with --listen");
     }
+    error.to_string()
 }
 
 fn banner(settings: &Settings, addr: SocketAddr) -> String {
