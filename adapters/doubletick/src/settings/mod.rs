@@ -146,10 +146,8 @@ impl FromArgMatches for Chosen {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let values = KEYS.iter().filter_map(|key| {
             let text = matches.get_one::<String>(key.name)?.clone();
-            let from = match matches.value_source(key.name)? {
-                ValueSource::EnvVariable => key.variable(),
-                _ => format!("--{}", key.flag()),
-            };
+            let from_environment = matches.value_source(key.name) == Some(ValueSource::EnvVariable);
+            let from = if from_environment { key.variable() } else { format!("--{}", key.flag()) };
             Some(Value { key: key.name, text, from })
         });
         Ok(Self { file: matches.get_one("config").cloned(), values: values.collect() })
