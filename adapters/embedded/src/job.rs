@@ -42,7 +42,8 @@ pub(crate) struct Submitted<T: Transaction> {
 }
 
 impl<T: Transaction> Submitted<T> {
-    pub(crate) fn new(transaction: T) -> (Box<dyn Job>, oneshot::Receiver<Reply<T::Answer>>) {
+    /// The job, and where its reply comes.
+    pub(crate) fn channel(transaction: T) -> (Box<dyn Job>, oneshot::Receiver<Reply<T::Answer>>) {
         let (reply, receiver) = oneshot::channel();
         (Box::new(Self { transaction, answer: None, reply: Some(reply) }), receiver)
     }

@@ -1,6 +1,7 @@
 //! Rows in memory, and how layers of rows make one state.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use doubletick_core::store::{Key, Scan};
@@ -49,10 +50,10 @@ impl Layer {
     /// Notes what `batch` writes; all earlier batches are published.
     pub(crate) fn put(&mut self, key: Key, value: Told, batch: u64) {
         match self.rows.entry(key) {
-            std::collections::btree_map::Entry::Vacant(entry) => {
+            Entry::Vacant(entry) => {
                 entry.insert(Versions { before: None, last: value, batch });
             }
-            std::collections::btree_map::Entry::Occupied(mut entry) => {
+            Entry::Occupied(mut entry) => {
                 let row = entry.get_mut();
                 let last = std::mem::replace(&mut row.last, value);
                 if std::mem::replace(&mut row.batch, batch) < batch {

@@ -57,7 +57,7 @@ use job::{Job, Submitted};
 use log::{Log, recover};
 use quick::Quick;
 use shared::Shared;
-use tree::Tree;
+use tree::{Tree, is_unfinished};
 use view::View;
 
 mod committer;
@@ -100,7 +100,8 @@ impl Embedded {
     /// See [`OpenError`].
     pub fn open_files(files: impl Files, options: Options) -> Result<Self, OpenError> {
         let (mut store, committer) = Self::prepare(Box::new(files), options, true)?;
-        let thread = std::thread::Builder::new().name("doubletick-commit".into()).spawn(move || committer.run()).map_err(OpenError::Thread)?;
+        let thread =
+            std::thread::Builder::new().name("doubletick-commit".into()).spawn(move || committer.run()).map_err(OpenError::Thread)?;
         store.thread = Arc::new(Thread(Some(thread)));
         Ok(store)
     }
@@ -115,8 +116,13 @@ impl Embedded {
 
     fn prepare(files: Box<dyn Files>, options: Options, threads: bool) -> Result<(Self, Committer), OpenError> {
         let open = |name| files.open(name).map_err(|source| OpenError::File { name, source });
-        let (tree, mut state) = Tree::open(open(TREE)?, options.tree_cache)?;
-        let logs = [open(LOGS[0])?, open(LOGS[1])?];
+        let (file, logs) = (open(TREE)?, [open(LOGS[0])?, open(LOGS[1])?]);
+        let failed = |source| OpenError::File { name: TREE, source };
+        // Nothing was ever written to a log, so nothing is lost by beginning again.
+        if logs.iter().all(|log| log.len().is_ok_and(|len| len == 0)) && is_unfinished(&*file).map_err(failed)? {
+            file.set_len(0).map_err(failed)?;
+        }
+        let (tree, mut state) = Tree::open(file, options.tree_cache)?;
         let found = recover(&[&*logs[0], &*logs[1]], state.batch)?;
         if found.batches > 0 {
             tracing::info!(batches = found.batches, rows = found.rows.len(), "putting what the logs hold into the tree");
@@ -144,7 +150,7 @@ impl Store for Embedded {
             if store.shared.refuses.load(Ordering::Acquire) {
                 return Err(Failure::Unavailable);
             }
-            let (job, reply) = Submitted::new(transaction);
+            let (job, reply) = Submitted::channel(transaction);
             store.queue.send(job).await.map_err(|_| Failure::Unavailable)?;
             // A committer that ends with jobs in hand has panicked: nobody knows how far it got.
             let answer = reply.await.map_err(|_| Failure::Unknown)??;
@@ -159,7 +165,8 @@ impl Store for Embedded {
 
 impl std::fmt::Debug for Embedded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Embedded").field("shared", &self.shared).finish_non_exhaustive()
+        // Not the rows: they are what people wrote to each other.
+        f.debug_struct("Embedded").field("options", &self.shared.options).finish_non_exhaustive()
     }
 }
 

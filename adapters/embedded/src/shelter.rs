@@ -7,6 +7,7 @@
 //! as after a crash at that moment, which redb recovers from.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -129,11 +130,10 @@ impl StorageBackend for Shelter {
         if !self.0.took("the file cannot be written", || self.0.file.write(offset, data))? {
             let mut kept = self.0.kept();
             for (at, piece) in pieces(offset, data.len()) {
-                if !kept.blocks.contains_key(&at.index) {
-                    let block = Box::new(self.0.block(at.index)?);
-                    kept.blocks.insert(at.index, block);
-                }
-                let block = kept.blocks.get_mut(&at.index).expect("it was put in");
+                let block = match kept.blocks.entry(at.index) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(Box::new(self.0.block(at.index)?)),
+                };
                 block[at.within].copy_from_slice(&data[piece]);
             }
         }

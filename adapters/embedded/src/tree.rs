@@ -34,6 +34,14 @@ impl<E: Into<redb::Error>> From<E> for TreeError {
     }
 }
 
+/// Whether redb was interrupted while it made the database: it writes the first bytes last, and then does not take the file for its own.
+pub(crate) fn is_unfinished(file: &dyn StorageBackend) -> std::io::Result<bool> {
+    let mut start = [0; 9];
+    let length = (start.len() as u64).min(file.len()?) as usize;
+    file.read(0, &mut start[..length])?;
+    Ok(length > 0 && start == [0; 9])
+}
+
 /// The database, open. Once its file had trouble nothing can be written through it; its states stay readable.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {

@@ -203,7 +203,8 @@ impl Snapshot for Running<'_> {
         if scan.from.is_ephemeral() {
             self.touched.runs.insert((scan.from, scan.to));
             let below = range(&self.view.ephemeral, scan).map(|(key, value)| (key, Some(value.clone())));
-            let above = range(&self.pending.writes, scan).map(|(key, _)| (key, self.pending.apply(&key, self.view.ephemeral.get(&key).cloned())));
+            let above =
+                range(&self.pending.writes, scan).map(|(key, _)| (key, self.pending.apply(&key, self.view.ephemeral.get(&key).cloned())));
             let parts: Vec<Part<'_, TreeError>> = vec![Box::new(above.map(Ok)), Box::new(below.map(Ok))];
             return note(&mut self.failed, merge_parts(parts, scan));
         }
