@@ -38,9 +38,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "store",
         help: "Where the data is kept",
-        allowed: "memory",
+        allowed: "embedded or memory",
         set: |settings, text| {
             settings.store = match text {
+                "embedded" => StoreKind::Embedded,
                 "memory" => StoreKind::Memory,
                 _ => return None,
             };
@@ -48,6 +49,7 @@ pub(super) const KEYS: &[Key] = &[
         },
         show: |settings| {
             Some(show_text(match settings.store {
+                StoreKind::Embedded => "embedded",
                 StoreKind::Memory => "memory",
             }))
         },

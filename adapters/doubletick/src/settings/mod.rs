@@ -32,6 +32,8 @@ pub(crate) struct Settings {
 /// Where the data is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreKind {
+    /// On this machine's disk.
+    Embedded,
     /// In the process, as long as that lives.
     Memory,
 }
@@ -56,7 +58,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server: Config::default(),
-            store: StoreKind::Memory,
+            store: StoreKind::Embedded,
             data: PathBuf::from("doubletick-data"),
             log_level: Targets::new().with_default(LevelFilter::INFO),
             log_format: Format::Compact,
@@ -223,7 +225,7 @@ mod tests {
             ("gateway.window", "0", "a whole number from 1 to 4096"),
             ("listen", "localhost", "an address and port, such as 127.0.0.1:7410 or [::]:7410"),
             ("handshake", "10", "a length of time from 100ms to 5m, such as 500ms, 10s, 2m or 1h"),
-            ("store", "sqlite", "memory"),
+            ("store", "sqlite", "embedded or memory"),
         ] {
             let error = chosen(&[(key, text)]).settings().unwrap_err();
             assert!(error.starts_with(&format!("{key} = {text:?} (test): must be {allowed}")), "{error}");
