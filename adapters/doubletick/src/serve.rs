@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use doubletick_embedded::{Embedded, Options};
 use doubletick_server::{Running, Server, StartError};
 use doubletick_store::Store;
 use doubletick_store::memory::Memory;
@@ -24,6 +25,10 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Failure> {
         );
     }
     match settings.store {
+        StoreKind::Embedded => {
+            let store = Embedded::open(&settings.data, Options::default()).map_err(|error| Failure::Trouble(error.to_string()))?;
+            serve_with(settings, store)
+        }
         StoreKind::Memory => {
             tracing::warn!("the store is in memory: everything is gone when the server stops");
             serve_with(settings, Memory::new())
@@ -96,18 +101,19 @@ impl Signals {
 }
 
 fn advice(error: &StartError) -> String {
-    match error {
-        StartError::Listen { error: system, .. } if system.kind() == io::ErrorKind::AddrInUse => {
-            format!("{error}; choose another address with --listen")
-        }
-        _ => error.to_string(),
+    if let StartError::Listen { error: system, .. } = error
+        && system.kind() == io::ErrorKind::AddrInUse
+    {
+        return format!("{error}; choose another address with --listen");
     }
+    error.to_string()
 }
 
 fn banner(settings: &Settings, addr: SocketAddr) -> String {
     // Cargo tells the programs that it runs where it is itself.
     let program = if std::env::var_os("CARGO").is_some() { "cargo run --release --" } else { "doubletick" };
     let data = match settings.store {
+        StoreKind::Embedded => format!("keeps its data in {}", settings.data.display()),
         StoreKind::Memory => "keeps its data in memory only".to_owned(),
     };
     format!(

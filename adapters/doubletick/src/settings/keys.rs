@@ -32,15 +32,16 @@ pub(super) const KEYS: &[Key] = &[
         name: "listen",
         help: "Where to listen",
         allowed: "an address and port, such as 127.0.0.1:7410 or [::]:7410",
-        set: |settings, text| Some(settings.server.listen = text.parse().ok()?),
+        set: |settings, text| put(&mut settings.server.listen, text.parse().ok()),
         show: |settings| Some(show_text(settings.server.listen)),
     },
     Key {
         name: "store",
         help: "Where the data is kept",
-        allowed: "memory",
+        allowed: "embedded or memory",
         set: |settings, text| {
             settings.store = match text {
+                "embedded" => StoreKind::Embedded,
                 "memory" => StoreKind::Memory,
                 _ => return None,
             };
@@ -48,6 +49,7 @@ pub(super) const KEYS: &[Key] = &[
         },
         show: |settings| {
             Some(show_text(match settings.store {
+                StoreKind::Embedded => "embedded",
                 StoreKind::Memory => "memory",
             }))
         },
@@ -56,21 +58,21 @@ pub(super) const KEYS: &[Key] = &[
         name: "data",
         help: "The directory of the embedded store",
         allowed: "a path",
-        set: |settings, text| Some(settings.data = path(text)?),
+        set: |settings, text| put(&mut settings.data, path(text)),
         show: |settings| Some(show_text(settings.data.display())),
     },
     Key {
         name: "shards",
         help: "Gateways, each a task of its own; one for each core is best",
         allowed: "a whole number from 1 to 256",
-        set: |settings, text| Some(settings.server.shards = number(text, 1..=256)?),
+        set: |settings, text| put(&mut settings.server.shards, number(text, 1..=256)),
         show: |settings| Some(show_number(settings.server.shards)),
     },
     Key {
         name: "connections",
         help: "Connections at a time",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.connections = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.connections, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.connections)),
     },
     Key {
@@ -89,35 +91,35 @@ pub(super) const KEYS: &[Key] = &[
         name: "linger",
         help: "How long a connection stays open after the server's goodbye",
         allowed: "a length of time from 0s to 1m, such as 500ms, 10s, 2m or 1h",
-        set: |settings, text| Some(settings.server.linger = length(text, Millis(0)..=Millis::seconds(60))?),
+        set: |settings, text| put(&mut settings.server.linger, length(text, Millis(0)..=Millis::seconds(60))),
         show: |settings| Some(show_length(settings.server.linger)),
     },
     Key {
         name: "drain_spread",
         help: "Clients that a stopping server sends away come back spread over this time",
         allowed: "a length of time from 0s to 10m, such as 500ms, 10s, 2m or 1h",
-        set: |settings, text| Some(settings.server.drain_spread = length(text, Millis(0)..=Millis::seconds(600))?),
+        set: |settings, text| put(&mut settings.server.drain_spread, length(text, Millis(0)..=Millis::seconds(600))),
         show: |settings| Some(show_length(settings.server.drain_spread)),
     },
     Key {
         name: "drain_deadline",
         help: "How long a stopping server waits for what is under way",
         allowed: "a length of time from 0s to 10m, such as 500ms, 10s, 2m or 1h",
-        set: |settings, text| Some(settings.server.drain_deadline = length(text, Millis(0)..=Millis::seconds(600))?),
+        set: |settings, text| put(&mut settings.server.drain_deadline, length(text, Millis(0)..=Millis::seconds(600))),
         show: |settings| Some(show_length(settings.server.drain_deadline)),
     },
     Key {
         name: "tls.certificate",
         help: "Certificate chain for TLS; without it there is no TLS",
         allowed: "the path of a PEM file",
-        set: |settings, text| Some(settings.certificate = Some(path(text)?)),
+        set: |settings, text| put(&mut settings.certificate, path(text).map(Some)),
         show: |settings| settings.certificate.as_ref().map(|path| show_text(path.display())),
     },
     Key {
         name: "tls.key",
         help: "Private key for TLS",
         allowed: "the path of a PEM file",
-        set: |settings, text| Some(settings.key = Some(path(text)?)),
+        set: |settings, text| put(&mut settings.key, path(text).map(Some)),
         show: |settings| settings.key.as_ref().map(|path| show_text(path.display())),
     },
     Key {
@@ -157,28 +159,28 @@ pub(super) const KEYS: &[Key] = &[
         name: "registration.per_address_per_minute",
         help: "Requests for registration from one address, each minute",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.registration.per_address.per_second = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.registration.per_address.per_second, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.registration.per_address.per_second)),
     },
     Key {
         name: "registration.per_address_burst",
         help: "The same, at once after a rest",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.registration.per_address.burst = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.registration.per_address.burst, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.registration.per_address.burst)),
     },
     Key {
         name: "registration.overall_per_minute",
         help: "Requests for registration from everywhere, each minute",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.registration.overall.per_second = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.registration.overall.per_second, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.registration.overall.per_second)),
     },
     Key {
         name: "registration.overall_burst",
         help: "The same, at once after a rest",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.registration.overall.burst = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.registration.overall.burst, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.registration.overall.burst)),
     },
     Key {
@@ -196,87 +198,93 @@ pub(super) const KEYS: &[Key] = &[
         name: "gateway.window",
         help: "Messages that a session may have sent without having heard of them",
         allowed: "a whole number from 1 to 4096",
-        set: |settings, text| Some(settings.server.gateway.window = number(text, 1..=4_096)?),
+        set: |settings, text| put(&mut settings.server.gateway.window, number(text, 1..=4_096)),
         show: |settings| Some(show_number(settings.server.gateway.window)),
     },
     Key {
         name: "gateway.requests",
         help: "Other requests that a session may have under way",
         allowed: "a whole number from 1 to 4096",
-        set: |settings, text| Some(settings.server.gateway.requests = number(text, 1..=4_096)?),
+        set: |settings, text| put(&mut settings.server.gateway.requests, number(text, 1..=4_096)),
         show: |settings| Some(show_number(settings.server.gateway.requests)),
     },
     Key {
         name: "gateway.deliveries",
         help: "Messages that a session may have been sent without having acknowledged them",
         allowed: "a whole number from 64 to 65536",
-        set: |settings, text| Some(settings.server.gateway.deliveries = number(text, 64..=65_536)?),
+        set: |settings, text| put(&mut settings.server.gateway.deliveries, number(text, 64..=65_536)),
         show: |settings| Some(show_number(settings.server.gateway.deliveries)),
     },
     Key {
         name: "gateway.ack_timeout",
         help: "How long a device may take to acknowledge",
         allowed: "a length of time from 1s to 1h, such as 500ms, 10s, 2m or 1h",
-        set: |settings, text| Some(settings.server.gateway.ack_timeout = length(text, Millis::seconds(1)..=Millis::seconds(3600))?),
+        set: |settings, text| put(&mut settings.server.gateway.ack_timeout, length(text, Millis::seconds(1)..=Millis::seconds(3600))),
         show: |settings| Some(show_length(settings.server.gateway.ack_timeout)),
     },
     Key {
         name: "gateway.unflushed",
         help: "Bytes on their way to a device above which it is taken for one that does not read",
         allowed: "a whole number from 262144 to 67108864",
-        set: |settings, text| Some(settings.server.gateway.unflushed = number(text, 262_144..=67_108_864)?),
+        set: |settings, text| put(&mut settings.server.gateway.unflushed, number(text, 262_144..=67_108_864)),
         show: |settings| Some(show_number(settings.server.gateway.unflushed)),
     },
     Key {
         name: "gateway.reread",
         help: "How often a session looks again for what it may have missed",
         allowed: "a length of time from 1s to 1h, such as 500ms, 10s, 2m or 1h",
-        set: |settings, text| Some(settings.server.gateway.reread = length(text, Millis::seconds(1)..=Millis::seconds(3600))?),
+        set: |settings, text| put(&mut settings.server.gateway.reread, length(text, Millis::seconds(1)..=Millis::seconds(3600))),
         show: |settings| Some(show_length(settings.server.gateway.reread)),
     },
     Key {
         name: "gateway.send_per_second",
         help: "Messages that a session may send each second",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.gateway.send_rate.per_second = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.gateway.send_rate.per_second, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.gateway.send_rate.per_second)),
     },
     Key {
         name: "gateway.send_burst",
         help: "The same, at once after a rest",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.gateway.send_rate.burst = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.gateway.send_rate.burst, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.gateway.send_rate.burst)),
     },
     Key {
         name: "gateway.lookup_per_second",
         help: "Look-ups of users that a session may make each second",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.gateway.lookup_rate.per_second = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.gateway.lookup_rate.per_second, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.gateway.lookup_rate.per_second)),
     },
     Key {
         name: "gateway.lookup_burst",
         help: "The same, at once after a rest",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| Some(settings.server.gateway.lookup_rate.burst = number(text, 1..=1_000_000)?),
+        set: |settings, text| put(&mut settings.server.gateway.lookup_rate.burst, number(text, 1..=1_000_000)),
         show: |settings| Some(show_number(settings.server.gateway.lookup_rate.burst)),
     },
     Key {
         name: "gateway.batch",
         help: "Commands in one transaction",
         allowed: "a whole number from 1 to 256",
-        set: |settings, text| Some(settings.server.gateway.batch = number(text, 1..=256)?),
+        set: |settings, text| put(&mut settings.server.gateway.batch, number(text, 1..=256)),
         show: |settings| Some(show_number(settings.server.gateway.batch)),
     },
     Key {
         name: "gateway.in_flight",
         help: "Transactions of one kind that are under way at a time",
         allowed: "a whole number from 1 to 256",
-        set: |settings, text| Some(settings.server.gateway.in_flight = number(text, 1..=256)?),
+        set: |settings, text| put(&mut settings.server.gateway.in_flight, number(text, 1..=256)),
         show: |settings| Some(show_number(settings.server.gateway.in_flight)),
     },
 ];
+
+/// Puts a value in its place, if there is one.
+fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
+    Some(())
+}
 
 fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))

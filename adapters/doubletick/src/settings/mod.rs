@@ -32,6 +32,8 @@ pub(crate) struct Settings {
 /// Where the data is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreKind {
+    /// On this machine's disk.
+    Embedded,
     /// In the process, as long as that lives.
     Memory,
 }
@@ -56,7 +58,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server: Config::default(),
-            store: StoreKind::Memory,
+            store: StoreKind::Embedded,
             data: PathBuf::from("doubletick-data"),
             log_level: Targets::new().with_default(LevelFilter::INFO),
             log_format: Format::Compact,
@@ -146,10 +148,8 @@ impl FromArgMatches for Chosen {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let values = KEYS.iter().filter_map(|key| {
             let text = matches.get_one::<String>(key.name)?.clone();
-            let from = match matches.value_source(key.name)? {
-                ValueSource::EnvVariable => key.variable(),
-                _ => format!("--{}", key.flag()),
-            };
+            let from_environment = matches.value_source(key.name) == Some(ValueSource::EnvVariable);
+            let from = if from_environment { key.variable() } else { format!("--{}", key.flag()) };
             Some(Value { key: key.name, text, from })
         });
         Ok(Self { file: matches.get_one("config").cloned(), values: values.collect() })
@@ -171,16 +171,18 @@ impl Key {
     }
 
     fn arg(&self) -> Arg {
-        let heading = self.name.split_once('.').map_or("Options", |(section, _)| section);
         let help = format!("{} [{}]", self.help, self.allowed);
-        Arg::new(self.name)
+        let arg = Arg::new(self.name)
             .long(self.flag())
             .env(self.variable())
             .value_name("VALUE")
             .help(help)
             .hide_env_values(true)
-            .hide_short_help(self.name.contains('.'))
-            .help_heading(heading)
+            .hide_short_help(self.name.contains('.'));
+        match self.name.split_once('.') {
+            Some((section, _)) => arg.help_heading(section),
+            None => arg,
+        }
     }
 }
 
@@ -223,7 +225,7 @@ mod tests {
             ("gateway.window", "0", "a whole number from 1 to 4096"),
             ("listen", "localhost", "an address and port, such as 127.0.0.1:7410 or [::]:7410"),
             ("handshake", "10", "a length of time from 100ms to 5m, such as 500ms, 10s, 2m or 1h"),
-            ("store", "sqlite", "memory"),
+            ("store", "sqlite", "embedded or memory"),
         ] {
             let error = chosen(&[(key, text)]).settings().unwrap_err();
             assert!(error.starts_with(&format!("{key} = {text:?} (test): must be {allowed}")), "{error}");
