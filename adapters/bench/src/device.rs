@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use doubletick_core::client::{Client, Input, Outgoing, Output, Record, SaveId, Stored};
 use doubletick_core::content::Content;
-use doubletick_core::frame::Sender;
+use doubletick_core::frame::{Delivery, Sender};
 use doubletick_core::id::{ConversationId, MessageId, Secret, UserId};
 use doubletick_core::time::Timestamp;
 use doubletick_wire::{SUBPROTOCOL, Token, decode_server, encode_client};
@@ -36,6 +36,8 @@ pub(crate) struct Run {
     /// The time between two messages of one device; `None` sends as answers come back.
     pub(crate) interval: Option<Duration>,
     pub(crate) in_flight: u32,
+    /// Whether devices connect again at once, so that a server that was killed is under load again.
+    pub(crate) hurry: bool,
     /// Whether messages are written.
     pub(crate) sending: AtomicBool,
     /// Whether what arrives counts.
@@ -49,6 +51,8 @@ pub(crate) struct Run {
     pub(crate) accepted: AtomicU64,
     pub(crate) received: AtomicU64,
     pub(crate) ticked: AtomicU64,
+    /// Up to which position each device has stored its conversation.
+    pub(crate) stored: Vec<AtomicU64>,
 }
 
 /// A device's books.
@@ -59,7 +63,9 @@ pub(crate) struct Books {
     pub(crate) accepted: u64,
     /// Messages of the other side, each exactly once and in order.
     pub(crate) received: u64,
-    /// What was wrong with others.
+    /// Messages that came again, and were recognised.
+    pub(crate) again: u64,
+    /// What was wrong.
     pub(crate) wrong: Vec<String>,
     /// Connections lost.
     pub(crate) lost_connections: u64,
@@ -105,6 +111,7 @@ impl Device {
             sent: 0,
             accepted: 0,
             received: 0,
+            again: 0,
             wrong: vec![],
             lost_connections: 0,
             delivery: histogram(),
@@ -136,7 +143,8 @@ impl Device {
         while !self.run.over.load(Ordering::Relaxed) {
             self.write_messages();
             self.drain().await?;
-            let due = self.run.interval.filter(|_| self.run.sending.load(Ordering::Relaxed)).map(|_| self.next_send);
+            let writing = self.machine.is_online() && self.run.sending.load(Ordering::Relaxed);
+            let due = self.run.interval.filter(|_| writing).map(|_| self.next_send);
             let message = async {
                 match &mut self.socket {
                     Some(socket) => socket.next().await,
@@ -154,6 +162,9 @@ impl Device {
                 message = message => self.came(message)?,
                 () = sleep => {}
                 _ = tick.tick() => {
+                    if self.run.hurry && self.socket.is_none() {
+                        self.machine.handle_input(now(), Input::Hurry);
+                    }
                     if self.machine.poll_timeout().is_some_and(|due| due <= now()) {
                         self.machine.handle_timeout(now());
                     }
@@ -219,6 +230,7 @@ impl Device {
     /// Does what the machine wants done, with one flush for all frames.
     async fn drain(&mut self) -> Result<()> {
         let mut saved: Option<SaveId> = None;
+        let mut new_after_all = vec![];
         let mut fed = false;
         loop {
             while let Some(output) = self.machine.poll_output() {
@@ -233,7 +245,10 @@ impl Device {
                         }
                     }
                     Output::Save(save, record) => {
-                        self.record(record);
+                        let again = matches!(record, Record::Received { again: true, .. });
+                        if self.record(record) && again {
+                            new_after_all.push(save);
+                        }
                         saved = Some(save);
                     }
                     Output::Notice(notice) => self.noticed(&notice)?,
@@ -241,7 +256,7 @@ impl Device {
             }
             // The memory of this process is this device's storage.
             match saved.take() {
-                Some(upto) => self.machine.handle_input(now(), Input::Saved { upto, new_after_all: vec![] }),
+                Some(upto) => self.machine.handle_input(now(), Input::Saved { upto, new_after_all: std::mem::take(&mut new_after_all) }),
                 None => break,
             }
         }
@@ -267,60 +282,96 @@ impl Device {
                 self.run.online.fetch_sub(1, Ordering::Relaxed);
             }
             Notice::Stopped(reason) => bail!("the server has closed device {} for good: {reason:?}", self.index),
-            Notice::HeldUp(reject) => self.books.wrong.push(format!("device {} was held up: {reject:?}", self.index)),
-            Notice::Refused(reject) => self.books.wrong.push(format!("device {} was refused: {reject:?}", self.index)),
+            Notice::HeldUp(reject) => self.wrong(format!("sending was held up: {reject:?}")),
+            Notice::Refused(reject) => self.wrong(format!("a request was refused: {reject:?}")),
             Notice::Waiting(_) | Notice::Typing { .. } | Notice::Presence { .. } | Notice::Answered(..) => {}
         }
         Ok(())
     }
 
-    fn record(&mut self, record: Record) {
-        let measuring = self.run.measuring.load(Ordering::Relaxed);
+    /// Keeps the books of what is stored. Says whether a message is new.
+    fn record(&mut self, record: Record) -> bool {
         match record {
-            Record::Accepted { id, seq, .. } => {
-                self.books.accepted += 1;
-                self.run.accepted.fetch_add(1, Ordering::Relaxed);
-                if seq.0 <= self.delivered {
-                    // The receiver was faster than the answer.
-                    self.run.ticked.fetch_add(1, Ordering::Relaxed);
-                } else {
-                    self.unticked.push_back(seq.0);
+            Record::Accepted { id, seq, next, .. } => {
+                if next {
+                    self.stored(seq.0);
                 }
-                match self.unanswered.pop_front() {
-                    Some((expected, meant)) if expected == id => {
-                        if measuring {
-                            self.books.answer.saturating_record(micros(meant.elapsed()));
-                        }
-                    }
-                    _ => self.books.wrong.push(format!("device {}: an answer out of order", self.index)),
-                }
+                self.accepted(id, seq.0);
             }
-            Record::Received { delivery, again, .. } if matches!(delivery.from, Sender::Peer(_)) && !again => {
-                let body = delivery.body.map(|body| body.bytes).unwrap_or_default();
-                let (Some(since), Some(count)) = (number(&body, 0), number(&body, 8)) else {
-                    return self.books.wrong.push(format!("device {}: position {} came without its content", self.index, delivery.seq));
-                };
-                if count != self.books.received + 1 {
-                    self.books.wrong.push(format!("device {}: message {count} came after message {}", self.index, self.books.received));
-                }
-                self.books.received = count;
-                self.run.received.fetch_add(1, Ordering::Relaxed);
-                if measuring {
-                    let elapsed = self.run.started.elapsed().saturating_sub(Duration::from_nanos(since));
-                    self.books.delivery.saturating_record(micros(elapsed));
-                }
+            Record::Received { delivery, .. } => {
+                self.stored(delivery.seq.0);
+                return matches!(delivery.from, Sender::Peer(_)) && self.received(&delivery);
             }
-            Record::Receipt { delivered, .. } => {
-                self.delivered = delivered.0;
-                while self.unticked.pop_front_if(|seq| *seq <= delivered.0).is_some() {
-                    self.run.ticked.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            Record::Failed { reject, .. } => {
-                self.books.wrong.push(format!("device {}: a message was refused for good: {reject:?}", self.index))
-            }
-            Record::Received { .. } | Record::Written(_) | Record::Read { .. } | Record::ReadTold { .. } | Record::Token(_) => {}
+            Record::Receipt { delivered, .. } => self.ticked(delivered.0),
+            Record::Failed { reject, .. } => self.wrong(format!("a message was refused for good: {reject:?}")),
+            Record::Written(_) | Record::Read { .. } | Record::ReadTold { .. } | Record::Token(_) => {}
         }
+        false
+    }
+
+    fn stored(&self, seq: u64) {
+        self.run.stored[self.index as usize].fetch_max(seq, Ordering::Relaxed);
+    }
+
+    fn accepted(&mut self, id: MessageId, seq: u64) {
+        self.books.accepted += 1;
+        self.run.accepted.fetch_add(1, Ordering::Relaxed);
+        if seq <= self.delivered {
+            // The receiver was faster than the answer.
+            self.run.ticked.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.unticked.push_back(seq);
+        }
+        match self.unanswered.pop_front() {
+            Some((expected, meant)) if expected == id => {
+                if self.run.measuring.load(Ordering::Relaxed) {
+                    self.books.answer.saturating_record(micros(meant.elapsed()));
+                }
+            }
+            _ => self.wrong("an answer came out of order".to_owned()),
+        }
+    }
+
+    /// A message of the other side is here. It is new if it is the next; if it is not one that was here before, something is wrong.
+    fn received(&mut self, delivery: &Delivery) -> bool {
+        let body = delivery.body.as_ref().map(|body| &*body.bytes).unwrap_or_default();
+        let (Some(since), Some(count)) = (number(body, 0), number(body, 8)) else {
+            self.wrong(format!("position {} came without its content", delivery.seq));
+            return false;
+        };
+        if count <= self.books.received {
+            self.books.again += 1;
+            return false;
+        }
+        if count > self.books.received + 1 {
+            self.wrong(format!("message {count} came after message {}", self.books.received));
+        }
+        self.books.received = count;
+        self.run.received.fetch_add(1, Ordering::Relaxed);
+        if self.run.measuring.load(Ordering::Relaxed) {
+            let elapsed = self.run.started.elapsed().saturating_sub(Duration::from_nanos(since));
+            self.books.delivery.saturating_record(micros(elapsed));
+        }
+        true
+    }
+
+    /// The second tick, which must be true.
+    fn ticked(&mut self, delivered: u64) {
+        let stored = self.run.stored[(self.index ^ 1) as usize].load(Ordering::Relaxed);
+        if delivered > stored {
+            self.wrong(format!("a tick says that {delivered} is delivered, and the other device has stored up to {stored}"));
+        }
+        if delivered < self.delivered {
+            self.wrong(format!("a tick went back from {} to {delivered}", self.delivered));
+        }
+        self.delivered = delivered;
+        while self.unticked.pop_front_if(|seq| *seq <= delivered).is_some() {
+            self.run.ticked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn wrong(&mut self, what: String) {
+        self.books.wrong.push(format!("device {}: {what}", self.index));
     }
 
     async fn connect(&mut self) {

@@ -55,6 +55,9 @@ pub struct BenchArgs {
     /// Seconds of the same load before that
     #[arg(long, default_value = "3", value_parser = seconds)]
     pub warm_up: Duration,
+    /// Kill the server (SIGKILL) so many times during the measuring, at random moments, and start it again on its data
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["server", "idle", "sessions"])]
+    pub kills: u32,
     /// Measure the server's memory per idle connection instead, with this many
     #[arg(long, conflicts_with_all = ["rate", "sessions"])]
     pub idle: Option<u32>,

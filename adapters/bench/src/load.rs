@@ -13,12 +13,12 @@ use crate::server::Server;
 use crate::{BenchArgs, accounts};
 
 /// How long what is under way may take to arrive after the last message was written.
-const STRAGGLERS: Duration = Duration::from_secs(30);
+const STRAGGLERS: Duration = Duration::from_secs(90);
 /// How long all devices may take to connect.
 const CONNECTING: Duration = Duration::from_secs(60);
 
 pub(crate) async fn measure(args: &BenchArgs) -> Result<Report> {
-    let server = Server::find_or_start(args, args.connections)?;
+    let mut server = Server::find_or_start(args, args.connections)?;
     let tokens = accounts::register(server.address, &args.code, args.connections).await?;
     let run = Arc::new(Run {
         server: server.address,
@@ -26,6 +26,7 @@ pub(crate) async fn measure(args: &BenchArgs) -> Result<Report> {
         body: args.body,
         interval: (args.rate > 0).then(|| Duration::from_secs_f64(f64::from(args.connections) / f64::from(args.rate))),
         in_flight: args.in_flight,
+        hurry: args.kills > 0,
         sending: AtomicBool::new(false),
         measuring: AtomicBool::new(false),
         over: AtomicBool::new(false),
@@ -35,6 +36,7 @@ pub(crate) async fn measure(args: &BenchArgs) -> Result<Report> {
         accepted: AtomicU64::new(0),
         received: AtomicU64::new(0),
         ticked: AtomicU64::new(0),
+        stored: (0..args.connections).map(|_| AtomicU64::new(0)).collect(),
     });
     let mut devices = JoinSet::new();
     for (index, token) in (0..).zip(&tokens) {
@@ -54,7 +56,9 @@ pub(crate) async fn measure(args: &BenchArgs) -> Result<Report> {
     let before = Totals::of(&run, &server);
     run.measuring.store(true, Ordering::Relaxed);
     let begun = Instant::now();
-    tokio::time::sleep(args.duration).await;
+    let end = begun + args.duration;
+    kill_at_random(&mut server, args.kills, begun, end).await?;
+    tokio::time::sleep_until(end.into()).await;
     run.measuring.store(false, Ordering::Relaxed);
     let length = begun.elapsed();
     let after = Totals::of(&run, &server);
@@ -77,6 +81,19 @@ pub(crate) async fn measure(args: &BenchArgs) -> Result<Report> {
     }
     let books: Vec<Books> = books.into_iter().flatten().collect();
     Ok(report(args, &run, &books, &before, &after, length))
+}
+
+/// Kills the server so many times, each at a random moment of its share of the time.
+async fn kill_at_random(server: &mut Server, kills: u32, begun: Instant, end: Instant) -> Result<()> {
+    let share = end.saturating_duration_since(begun) / kills.max(1);
+    for kill in 0..kills {
+        // The moment is random because the devices' loads and the disk are; what is drawn here only spreads it over the share.
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let at = begun + share * kill + share.mul_f64(f64::from(nanos % 1000) / 1000.0);
+        tokio::time::sleep_until(at.into()).await;
+        tokio::task::block_in_place(|| server.kill_and_restart()).with_context(|| format!("kill {}", kill + 1))?;
+    }
+    Ok(())
 }
 
 /// Counts at one moment.
@@ -133,7 +150,9 @@ fn report(args: &BenchArgs, run: &Run, books: &[Books], before: &Totals, after: 
         (after.bytes - before.bytes) as f64 / delivered as f64,
         "bytes per message",
     );
-    if let (Some(earlier), Some(later)) = (before.processor, after.processor) {
+    if let (Some(earlier), Some(later)) = (before.processor, after.processor)
+        && args.kills == 0
+    {
         let used = (later - earlier).as_secs_f64();
         report.amount("server_processor_percent", "server's processor time", 100.0 * used / seconds, "% of one core");
         report.amount("server_processor_us_per_message", "", used * 1e6 / delivered as f64, "µs per message");
@@ -141,13 +160,17 @@ fn report(args: &BenchArgs, run: &Run, books: &[Books], before: &Totals, after: 
     if let Some(resident) = after.resident {
         report.amount("server_resident_mib", "server's memory", resident as f64 / 1_048_576.0, "MiB");
     }
-    compare(&mut report, run, books);
+    compare(&mut report, args.kills, run, books);
     report
 }
 
 /// Every message that was written must have been accepted, received once and in order, and acknowledged.
-fn compare(report: &mut Report, run: &Run, books: &[Books]) {
+fn compare(report: &mut Report, kills: u32, run: &Run, books: &[Books]) {
     let sent = run.sent.load(Ordering::Relaxed);
+    if kills > 0 {
+        report.count("kills", "kills of the server", u64::from(kills));
+    }
+    report.count("again", "deliveries repeated, and recognised", books.iter().map(|own| own.again).sum());
     report.count("messages", "messages in all, each checked", sent);
     for (index, own) in books.iter().enumerate() {
         let peer = &books[index ^ 1];
@@ -158,7 +181,7 @@ fn compare(report: &mut Report, run: &Run, books: &[Books]) {
         if peer.received != own.sent {
             report.wrong(format!("user {} wrote {} messages, and user {} received {}", own.user, own.sent, peer.user, peer.received));
         }
-        if own.lost_connections > 0 {
+        if own.lost_connections > 0 && kills == 0 {
             report.wrong(format!("user {} lost its connection {} times", own.user, own.lost_connections));
         }
     }

@@ -13,6 +13,8 @@ use crate::BenchArgs;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     child: Option<Child>,
+    program: std::path::PathBuf,
+    arguments: Vec<String>,
     /// Deleted with the server.
     data: Option<tempfile::TempDir>,
 }
@@ -20,7 +22,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn find_or_start(args: &BenchArgs, connections: u32) -> Result<Self> {
         if let Some(address) = args.server {
-            return Ok(Self { address, child: None, data: None });
+            return Ok(Self { address, child: None, program: std::path::PathBuf::new(), arguments: vec![], data: None });
         }
         let data =
             tempfile::Builder::new().prefix("doubletick-bench-").tempdir_in(".").context("making a directory for the server's data")?;
@@ -31,21 +33,40 @@ impl Server {
             Some(program) => program.clone(),
             None => std::env::current_exe().context("finding this program")?,
         };
-        let mut command = Command::new(program);
-        command.arg("serve").arg("--data").arg(data.path()).args(["--listen", &address.to_string(), "--store", &args.store]);
-        command.args(["--registration-insecure-fixed-code", &args.code, "--log-level", "error"]);
-        command.args(["--connections", &(connections + 100).to_string()]);
+        let directory = data.path().to_string_lossy().into_owned();
+        let mut arguments: Vec<String> =
+            ["serve", "--data", &directory, "--listen", &address.to_string(), "--store", &args.store].map(str::to_owned).into();
+        arguments.extend(["--registration-insecure-fixed-code", &args.code, "--log-level", "error"].map(str::to_owned));
+        arguments.extend(["--connections".to_owned(), (connections + 100).to_string()]);
         // The load comes from few addresses and from fewer devices than its rate is meant for.
-        for rate in ["registration-per-address-per-minute", "registration-per-address-burst", "registration-overall-per-minute"] {
-            command.args([format!("--{rate}"), "1000000".to_owned()]);
+        for rate in [
+            "registration-per-address-per-minute",
+            "registration-per-address-burst",
+            "registration-overall-per-minute",
+            "registration-overall-burst",
+            "gateway-send-per-second",
+            "gateway-send-burst",
+        ] {
+            arguments.extend([format!("--{rate}"), "1000000".to_owned()]);
         }
-        for rate in ["registration-overall-burst", "gateway-send-per-second", "gateway-send-burst"] {
-            command.args([format!("--{rate}"), "1000000".to_owned()]);
-        }
-        let child = command.stdout(Stdio::null()).stdin(Stdio::null()).spawn().context("starting the server")?;
-        let mut server = Self { address, child: Some(child), data: Some(data) };
-        server.wait_until_ready()?;
+        let mut server = Self { address, child: None, program, arguments, data: Some(data) };
+        server.start()?;
         Ok(server)
+    }
+
+    /// Kills the server as a power cut would kill its process, and starts it again on the same data.
+    pub(crate) fn kill_and_restart(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().context("killing the server")?;
+            child.wait()?;
+        }
+        self.start()
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let child = Command::new(&self.program).args(&self.arguments).stdout(Stdio::null()).stdin(Stdio::null()).spawn();
+        self.child = Some(child.with_context(|| format!("starting {}", self.program.display()))?);
+        self.wait_until_ready()
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
