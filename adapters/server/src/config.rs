@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use doubletick_core::gateway;
-use doubletick_core::rate::Rate;
 use doubletick_core::time::Millis;
 
 /// Limits, times and places of one server. The values are taken as they are: whoever reads them from a user has checked them.
@@ -41,15 +40,24 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// Limits of registration. [`Rate::per_second`] is **per minute** here: people register seldom.
+/// Limits of registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// Requests from one address (IPv4), or one network of 64 bits (IPv6).
-    pub per_address: Rate,
+    pub per_address: PerMinute,
     /// Requests from everywhere.
-    pub overall: Rate,
+    pub overall: PerMinute,
     /// The code of every verification, known in advance. For tests and measurements only: with it anyone can take any number.
     pub insecure_fixed_code: Option<String>,
+}
+
+/// How often something may happen that people do seldom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerMinute {
+    /// So many a minute on average; at least 1.
+    pub per_minute: u32,
+    /// So many at once after a rest; at least 1.
+    pub burst: u32,
 }
 
 impl Default for Config {
@@ -71,6 +79,10 @@ impl Default for Config {
 
 impl Default for Registration {
     fn default() -> Self {
-        Self { per_address: Rate { per_second: 30, burst: 20 }, overall: Rate { per_second: 6_000, burst: 200 }, insecure_fixed_code: None }
+        Self {
+            per_address: PerMinute { per_minute: 30, burst: 20 },
+            overall: PerMinute { per_minute: 6_000, burst: 200 },
+            insecure_fixed_code: None,
+        }
     }
 }

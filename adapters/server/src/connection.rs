@@ -27,6 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 use crate::outbox::{Batch, End, Outbox};
+use crate::seam;
 use crate::shard::{Event, Inbox};
 
 /// Bytes that are read from a socket at a time; the part of an idle connection's memory that is chosen here.
@@ -102,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Serves the connection until it ends.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self: Box<Self>) {
         if self.inbox.send(Event::Opened(self.id, self.outbox.clone())).await.is_err() {
             return;
         }
@@ -112,8 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Step::PeerGone => {
                 // An error means that the shard is gone, and then nobody wants to know.
                 let _gone = self.inbox.send(Event::Input(Input::Closed(self.id))).await;
-                // If the peer has said goodbye, the answer is waiting to be written; if it has vanished, this fails at once.
-                let _answered = crate::seam::within(self.limits.linger, poll_fn(|cx| Pin::new(&mut self.ws).poll_flush(cx))).await;
+                self.answer_goodbye().await;
             }
         }
     }
@@ -271,26 +271,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Says what is left to say, the goodbye last, and closes; all of it within the linger time.
-    async fn part(mut self, reason: CloseReason) {
-        let linger = self.limits.linger;
-        let parting = say_goodbye(&mut self, reason);
-        if crate::seam::within(linger, parting).await.is_none() {
-            tracing::debug!(conn = self.id.0, ?reason, "the peer did not take its goodbye");
+    async fn part(&mut self, reason: CloseReason) {
+        let (id, linger) = (self.id, self.limits.linger);
+        // On the heap, so that a connection has no room for it while it is open.
+        let parting = Box::pin(seam::within(linger, self.say_goodbye(reason)));
+        if parting.await.is_none() {
+            tracing::debug!(conn = id.0, ?reason, "the peer did not take its goodbye");
         }
     }
-}
 
-/// An error here means that the peer has gone before it was told to.
-async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(connection: &mut Connection<S>, reason: CloseReason) -> Result<(), Error> {
-    poll_fn(|cx| connection.poll_flush_all(cx)).await?;
-    let ws = &mut connection.ws;
-    let close = CloseFrame { code: CloseCode::from(reason.code()), reason: reason_text(reason).into() };
-    poll_fn(|cx| Pin::new(&mut *ws).poll_ready(cx)).await?;
-    Pin::new(&mut *ws).start_send(Message::Close(Some(close)))?;
-    poll_fn(|cx| Pin::new(&mut *ws).poll_flush(cx)).await?;
-    let stream = &mut ws.get_mut().stream;
-    poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await?;
-    Ok(discard_all(stream).await?)
+    /// An error means that the peer has gone before it was told to.
+    async fn say_goodbye(&mut self, reason: CloseReason) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_flush_all(cx)).await?;
+        let ws = &mut self.ws;
+        let close = CloseFrame { code: CloseCode::from(reason.code()), reason: reason_text(reason).into() };
+        poll_fn(|cx| Pin::new(&mut *ws).poll_ready(cx)).await?;
+        Pin::new(&mut *ws).start_send(Message::Close(Some(close)))?;
+        poll_fn(|cx| Pin::new(&mut *ws).poll_flush(cx)).await?;
+        let stream = &mut ws.get_mut().stream;
+        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await?;
+        Ok(discard_all(stream).await?)
+    }
+
+    /// If the peer has said goodbye, the answer is waiting to be written; if it has vanished, this fails at once.
+    async fn answer_goodbye(&mut self) {
+        let linger = self.limits.linger;
+        let _answered = Box::pin(seam::within(linger, poll_fn(|cx| Pin::new(&mut self.ws).poll_flush(cx)))).await;
+    }
 }
 
 /// Reads until the peer closes, for some bytes: closing with something unread would reset the connection, and the peer might never read
@@ -375,5 +382,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, F>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_takes_little_beside_its_buffers() {
+        type Plain = Connection<seam::TcpStream>;
+        let connection = size_of::<Plain>();
+        let task = size_of_future(Plain::run);
+        assert!(connection <= 512 && task <= 768, "{connection} and {task} bytes");
     }
 }

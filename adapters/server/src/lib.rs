@@ -29,6 +29,6 @@ mod sms;
 mod tls;
 mod upgrade;
 
-pub use config::{Config, Registration, Tls};
+pub use config::{Config, PerMinute, Registration, Tls};
 pub use server::{Running, Server, StartError};
 pub use sms::{LogSms, SmsError, SmsSender};

@@ -6,10 +6,12 @@ use std::net::{IpAddr, Ipv6Addr};
 use doubletick_core::rate::{Meter, Rate};
 use doubletick_core::time::{Millis, Timestamp};
 
+use crate::config::PerMinute;
+
 /// Addresses that are remembered in one generation.
 const ADDRESSES: usize = 16 * 1024;
 
-/// A unit of [`Rate`] is a minute here: meters are shown a clock that goes sixty times slower.
+/// Meters count by the second. To count by the minute they are shown a clock that goes so many times slower.
 const SLOWER: u64 = 60;
 
 /// The meters of all addresses, and the one for all of them together.
@@ -25,8 +27,9 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    pub(crate) fn new(per_address: Rate, overall: Rate) -> Self {
-        Self { per_address, overall, all: Meter::default(), young: BTreeMap::new(), old: BTreeMap::new() }
+    pub(crate) fn new(per_address: PerMinute, overall: PerMinute) -> Self {
+        let rate = |PerMinute { per_minute, burst }| Rate { per_second: per_minute, burst };
+        Self { per_address: rate(per_address), overall: rate(overall), all: Meter::default(), young: BTreeMap::new(), old: BTreeMap::new() }
     }
 
     /// Counts a request from an address if it is within the rates.
@@ -66,7 +69,7 @@ mod tests {
     }
 
     fn meters() -> Meters {
-        Meters::new(Rate { per_second: 1, burst: 2 }, Rate { per_second: 1000, burst: 1000 })
+        Meters::new(PerMinute { per_minute: 1, burst: 2 }, PerMinute { per_minute: 1000, burst: 1000 })
     }
 
     #[test]
@@ -91,14 +94,14 @@ mod tests {
 
     #[test]
     fn the_limit_for_all_holds_however_many_addresses_are_used() {
-        let mut meters = Meters::new(Rate { per_second: 1, burst: 1 }, Rate { per_second: 1, burst: 3 });
+        let mut meters = Meters::new(PerMinute { per_minute: 1, burst: 1 }, PerMinute { per_minute: 1, burst: 3 });
         let admitted = (0..10).filter(|n| meters.admit(IpAddr::from([192, 0, 2, *n]), at(0)).is_ok()).count();
         assert_eq!(admitted, 3);
     }
 
     #[test]
     fn addresses_are_remembered_only_so_far() {
-        let mut meters = Meters::new(Rate { per_second: 1, burst: 1 }, Rate { per_second: 1_000_000, burst: 1_000_000 });
+        let mut meters = Meters::new(PerMinute { per_minute: 1, burst: 1 }, PerMinute { per_minute: 1_000_000, burst: 1_000_000 });
         for n in 0..3 * ADDRESSES as u32 {
             meters.admit(IpAddr::from(n.to_be_bytes()), at(0)).unwrap();
         }

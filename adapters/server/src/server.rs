@@ -234,16 +234,18 @@ async fn accept<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, places:
 async fn admitted<S: Store>(shared: Arc<Shared<S>>, stream: TcpStream, peer: IpAddr, place: Place) {
     match shared.tls.clone() {
         None => serve(shared, stream, peer).await,
-        Some(tls) => {
-            let handshake = seam::within(shared.config.handshake, Box::pin(tls.accept(stream)));
-            match handshake.await {
-                Some(Ok(stream)) => serve(shared, Box::new(stream), peer).await,
-                Some(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
-                None => tracing::debug!(%peer, "a TLS handshake took too long"),
-            }
-        }
+        Some(tls) => Box::pin(serve_tls(shared, tls, stream, peer)).await,
     }
     drop(place);
+}
+
+async fn serve_tls<S: Store>(shared: Arc<Shared<S>>, tls: TlsAcceptor, stream: TcpStream, peer: IpAddr) {
+    let handshake = Box::pin(seam::within(shared.config.handshake, tls.accept(stream)));
+    match handshake.await {
+        Some(Ok(stream)) => serve(shared, Box::new(stream), peer).await,
+        Some(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+        None => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
 }
 
 /// Serves a byte stream, whatever carries it, to its end.
@@ -268,7 +270,7 @@ async fn open<S: Store, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     shared: &Arc<Shared<S>>,
     mut stream: IO,
     peer: IpAddr,
-) -> Option<Connection<IO>> {
+) -> Option<Box<Connection<IO>>> {
     let limit = shared.config.handshake;
     let refusal = match seam::within(limit, Head::read(&mut stream)).await {
         Some(Ok(head)) if head.path != upgrade::PATH => {
@@ -285,7 +287,8 @@ async fn open<S: Store, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 seam::within(limit, stream.flush()).await?.ok()?;
                 let (id, inbox) = shared.deal();
                 let limits = connection::Limits { linger: shared.config.linger, unflushed: shared.config.gateway.unflushed };
-                return Some(Connection::new(id, stream, head.read.split_off(head.len), inbox, limits).await);
+                let rest = head.read.split_off(head.len);
+                return Some(Box::new(Connection::new(id, stream, rest, inbox, limits).await));
             }
             Err(refusal) => refusal,
         },
@@ -324,5 +327,21 @@ impl std::error::Error for StartError {
             Self::Listen { error, .. } => Some(error),
             Self::Tls(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doubletick_store::memory::Memory;
+
+    fn size_of_future<F>(_: impl Fn(Arc<Shared<Memory>>, TcpStream, IpAddr, Place) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_connection_has_no_room_for_its_beginnings() {
+        let task = size_of_future(admitted::<Memory>);
+        assert!(task <= 1024, "{task} bytes");
     }
 }

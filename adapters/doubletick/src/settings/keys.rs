@@ -159,8 +159,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "registration.per_address_per_minute",
         help: "Requests for registration from one address, each minute",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| put(&mut settings.server.registration.per_address.per_second, number(text, 1..=1_000_000)),
-        show: |settings| Some(show_number(settings.server.registration.per_address.per_second)),
+        set: |settings, text| put(&mut settings.server.registration.per_address.per_minute, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.registration.per_address.per_minute)),
     },
     Key {
         name: "registration.per_address_burst",
@@ -173,8 +173,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "registration.overall_per_minute",
         help: "Requests for registration from everywhere, each minute",
         allowed: "a whole number from 1 to 1000000",
-        set: |settings, text| put(&mut settings.server.registration.overall.per_second, number(text, 1..=1_000_000)),
-        show: |settings| Some(show_number(settings.server.registration.overall.per_second)),
+        set: |settings, text| put(&mut settings.server.registration.overall.per_minute, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.registration.overall.per_minute)),
     },
     Key {
         name: "registration.overall_burst",

@@ -5,9 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use doubletick_core::id::Phone;
-use doubletick_core::rate::Rate;
 use doubletick_core::reject::Reject;
-use doubletick_server::{Server, SmsError, SmsSender, seam};
+use doubletick_server::{PerMinute, Server, SmsError, SmsSender, seam};
 use doubletick_store::memory::{Fault, Memory};
 use doubletick_wire::{Token, secret_text};
 
@@ -71,7 +70,7 @@ fn a_registration_outlives_conflicts_and_unknown_outcomes_of_the_store() {
 fn what_is_wrong_with_a_request_is_told_with_its_number() {
     world::run(async {
         let mut config = world::config();
-        config.registration.per_address = Rate { per_second: 1000, burst: 1000 };
+        config.registration.per_address = PerMinute { per_minute: 1000, burst: 1000 };
         let server = start(config).await;
         post(server.addr(), "/v1/register", r#"{"phone":"+4915100000001"}"#).await;
         let large = format!(r#"{{"phone":"{}"}}"#, "1".repeat(5_000));
@@ -115,7 +114,7 @@ fn a_body_that_never_ends_is_not_read_beyond_its_limit() {
 fn an_address_that_registers_too_often_waits() {
     world::run(async {
         let mut config = world::config();
-        config.registration.per_address = Rate { per_second: 1, burst: 2 };
+        config.registration.per_address = PerMinute { per_minute: 1, burst: 2 };
         let server = start(config).await;
         let mut last = None;
         for n in 0..3 {

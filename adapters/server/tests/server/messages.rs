@@ -33,9 +33,9 @@ fn a_message_is_accepted_delivered_and_acknowledged_and_its_sender_hears_of_it()
         assert_eq!((delivered[0].seq, delivered[0].id), (seq, id));
         assert_eq!(&*delivered[0].body.as_ref().unwrap().bytes, b"Hello, Ben!");
 
-        ben.say(ClientFrame::Ack { of: to, delivered: seq, read: Seq::START }).await;
+        ben.say(ClientFrame::Ack { request: None, of: to, delivered: seq, read: Seq::START }).await;
         anna.expect(|frame| matches!(frame, ServerFrame::Receipt { delivered: Seq(1), read: Seq(0), .. }).then_some(())).await;
-        ben.say(ClientFrame::Ack { of: to, delivered: seq, read: seq }).await;
+        ben.say(ClientFrame::Ack { request: None, of: to, delivered: seq, read: seq }).await;
         anna.expect(|frame| matches!(frame, ServerFrame::Receipt { delivered: Seq(1), read: Seq(1), .. }).then_some(())).await;
         server.stop().await;
     });

@@ -1,0 +1,142 @@
+//! The program as people run it.
+
+#![allow(clippy::unwrap_used, reason = "a panic in what tests share is the report too")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A directory that goes with the test.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("doubletick-program-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // A directory that stays behind harms nobody.
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn doubletick(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doubletick"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOUBLETICK_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn fails_with(output: &Output, code: i32, says: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.starts_with("doubletick: ") && last.contains(says), "{error}");
+    assert!(!error.contains("panicked"), "{error}");
+}
+
+/// A server as a process of its own. Killed when the test is over.
+struct Served {
+    child: Child,
+    addr: SocketAddr,
+    banner: String,
+}
+
+impl Served {
+    fn start(data: &Path) -> Self {
+        let mut command = doubletick(&["serve", "--listen", "127.0.0.1:0", "--drain-spread", "0s", "--data"]);
+        let mut child = command.arg(data).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut banner = String::new();
+        while !banner.ends_with("stops the server.\n") {
+            assert_ne!(stdout.read_line(&mut banner).unwrap(), 0, "it has started: {banner}");
+        }
+        let addr = banner.split(' ').find_map(|word| word.parse().ok()).expect("the banner says where it listens");
+        Self { child, addr, banner }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+#[test]
+fn flags_go_before_the_environment_and_the_environment_before_the_file() {
+    let dir = Dir::new("precedence");
+    let file = dir.file("doubletick.toml", "shards = 3\nconnections = 3\nlinger = \"3s\"\n[gateway]\nwindow = 3\n");
+    let output = doubletick(&["config", "--check", "--shards", "5", "--config", file.to_str().unwrap()])
+        .envs([("DOUBLETICK_SHARDS", "4"), ("DOUBLETICK_CONNECTIONS", "4"), ("DOUBLETICK_GATEWAY_WINDOW", "4")])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for line in ["shards = 5", "connections = 4", "linger = \"3s\"", "window = 4", "drain_spread = \"10s\""] {
+        assert!(printed.lines().any(|printed| printed == line), "{line} is not in:\n{printed}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_configuration_is_one_line_and_exit_code_2() {
+    let dir = Dir::new("wrong");
+    let unknown = dir.file("unknown.toml", "[gateway]\nwindows = 3\n");
+    let missing = dir.0.join("missing.toml");
+    for (arguments, says) in [
+        (vec!["config", "--check", "--shards", "0"], "shards = \"0\" (--shards): must be a whole number from 1 to 256"),
+        (vec!["serve", "--listen", "here"], "listen = \"here\" (--listen): must be an address and port"),
+        (vec!["--config", unknown.to_str().unwrap()], "there is no key gateway.windows; did you mean gateway.window?"),
+        (vec!["--config", missing.to_str().unwrap()], "missing.toml: No such file"),
+    ] {
+        fails_with(&doubletick(&arguments).output().unwrap(), 2, says);
+    }
+    let output = doubletick(&["config", "--check"]).env("DOUBLETICK_HANDSHAKE", "soon").output().unwrap();
+    fails_with(&output, 2, "handshake = \"soon\" (DOUBLETICK_HANDSHAKE): must be a length of time");
+}
+
+#[test]
+fn what_keeps_the_server_from_starting_is_one_line_and_exit_code_1() {
+    let dir = Dir::new("trouble");
+    let data = dir.0.join("data");
+    let served = Served::start(&data);
+    let (data, other, listen) = (data.to_str().unwrap(), dir.0.join("other"), served.addr.to_string());
+    let file = dir.file("file", "");
+    for (arguments, says) in [
+        (["--listen", "127.0.0.1:0", "--data", data], "is in use by process"),
+        (["--listen", &listen, "--data", other.to_str().unwrap()], "is in use by another program"),
+        (["--listen", "127.0.0.1:0", "--data", file.to_str().unwrap()], "the data directory"),
+    ] {
+        fails_with(&doubletick(&arguments).output().unwrap(), 1, says);
+    }
+}
+
+#[test]
+fn the_banner_says_what_to_do_next_and_a_signal_ends_the_server_well() {
+    let dir = Dir::new("signal");
+    for signal in ["TERM", "INT"] {
+        let mut served = Served::start(&dir.0.join("data"));
+        assert!(served.banner.contains("chat --phone +4915100000001") && served.banner.contains("data"), "{}", served.banner);
+        let mut stream = TcpStream::connect(served.addr).unwrap();
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let sent = Command::new("kill").args(["-s", signal, &served.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(served.child.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
