@@ -1,0 +1,76 @@
+//! What an operator may choose about a server.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use doubletick_core::gateway;
+use doubletick_core::rate::Rate;
+use doubletick_core::time::Millis;
+
+/// Limits, times and places of one server. The values are taken as they are: whoever reads them from a user has checked them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Gateways, each a task of its own; at least 1. One for each core is best.
+    pub shards: usize,
+    /// Limits and times of each gateway. Its `connections` and `seed` are set by the server.
+    pub gateway: gateway::Config,
+    /// Sockets that are open at a time, whatever they speak; at least 1.
+    pub connections: usize,
+    /// How long a connection may take for its TLS handshake, for its first request, and for everything else before it is a WebSocket.
+    pub handshake: Millis,
+    /// How long a connection is kept open after the server has said goodbye, so that the peer can read it.
+    pub linger: Millis,
+    /// Clients that a stopping server sends away come back spread over this time.
+    pub drain_spread: Millis,
+    /// How long a stopping server waits for what is under way.
+    pub drain_deadline: Millis,
+    /// With TLS, where its files are.
+    pub tls: Option<Tls>,
+    /// Limits of registration.
+    pub registration: Registration,
+}
+
+/// Files of a TLS server, in PEM encoding (RFC 7468).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, and those between it and its root.
+    pub certificate: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
+}
+
+/// Limits of registration. [`Rate::per_second`] is **per minute** here: people register seldom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Requests from one address (IPv4), or one network of 64 bits (IPv6).
+    pub per_address: Rate,
+    /// Requests from everywhere.
+    pub overall: Rate,
+    /// The code of every verification, known in advance. For tests and measurements only: with it anyone can take any number.
+    pub insecure_fixed_code: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7410)),
+            shards: std::thread::available_parallelism().map_or(1, usize::from),
+            gateway: gateway::Config::default(),
+            connections: 50_000,
+            handshake: Millis::seconds(10),
+            linger: Millis::seconds(2),
+            drain_spread: Millis::seconds(10),
+            drain_deadline: Millis::seconds(10),
+            tls: None,
+            registration: Registration::default(),
+        }
+    }
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self { per_address: Rate { per_second: 30, burst: 20 }, overall: Rate { per_second: 6_000, burst: 200 }, insecure_fixed_code: None }
+    }
+}

@@ -1,0 +1,337 @@
+//! A server that runs: its start, its accept loop, its stop.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use doubletick_core::gateway::{self, ConnId, Input};
+use doubletick_core::time::{Millis, Timestamp};
+use doubletick_store::Store;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Config;
+use crate::connection::{self, Connection};
+use crate::head::{Head, NoHead, Replayed};
+use crate::http;
+use crate::meters::Meters;
+use crate::phase::Phase;
+use crate::seam::{self, Clock, Task, TcpListener, TcpStream};
+use crate::shard::{Event, Inbox, Shard};
+use crate::sms::{LogSms, SmsSender};
+use crate::tls;
+use crate::upgrade::{self, Refusal};
+
+/// Connections beyond the limit that are told so at one time; the ones beyond these are dropped.
+const REFUSALS: usize = 64;
+
+/// How long a connection that is refused may take to hear of it.
+const REFUSAL_TIME: Millis = Millis::seconds(1);
+
+/// How long the server rests after it could not accept a connection, which most often means that it has no file left for it.
+const ACCEPT_REST: Millis = Millis(100);
+
+/// Starts servers.
+#[derive(Debug)]
+pub struct Server;
+
+/// A server that runs until it is stopped or killed. Dropping it kills it.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    phase: Arc<Phase>,
+    drain_spread: Millis,
+    drain_deadline: Millis,
+    connections: Connections,
+    inboxes: Vec<Inbox>,
+    shards: Vec<Task<()>>,
+    acceptor: Task<()>,
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The files for TLS are no good: a sentence that names the file.
+    Tls(String),
+}
+
+/// What the tasks of a server have in common.
+pub(crate) struct Shared<S: Store> {
+    pub(crate) config: Config,
+    pub(crate) store: S,
+    pub(crate) phase: Arc<Phase>,
+    pub(crate) sms: Arc<dyn SmsSender>,
+    clock: Mutex<Clock>,
+    meters: Mutex<Meters>,
+    inboxes: Vec<Inbox>,
+    next_conn: AtomicU64,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Places for connections.
+#[derive(Clone, Debug)]
+struct Connections {
+    places: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    limit: u32,
+}
+
+impl Server {
+    /// Starts a server that writes verification codes to the log.
+    ///
+    /// # Errors
+    /// If it cannot listen, or its TLS files are no good.
+    pub async fn start<S: Store>(config: Config, store: S) -> Result<Running, StartError> {
+        Self::start_with(config, store, Arc::new(LogSms)).await
+    }
+
+    /// Starts a server that sends verification codes through `sms`.
+    ///
+    /// # Errors
+    /// If it cannot listen, or its TLS files are no good.
+    pub async fn start_with<S: Store>(config: Config, store: S, sms: Arc<dyn SmsSender>) -> Result<Running, StartError> {
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose().map_err(StartError::Tls)?;
+        let listening = |error| StartError::Listen { addr: config.listen, error };
+        let listener = seam::listen(config.listen).await.map_err(listening)?;
+        let addr = listener.local_addr().map_err(listening)?;
+
+        // Any gateway may come to hold nearly all connections; the limit for all of them is at the door.
+        let gateway = gateway::Config { connections: config.connections, ..config.gateway };
+        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..config.shards.max(1)).map(|_| Shard::new(store.clone(), gateway)).unzip();
+        let connections = Connections::new(config.connections);
+        let phase = Arc::new(Phase::new());
+        let (drain_spread, drain_deadline) = (config.drain_spread, config.drain_deadline);
+        let meters = Meters::new(config.registration.per_address, config.registration.overall);
+        let shared = Arc::new(Shared {
+            config,
+            store,
+            phase: phase.clone(),
+            sms,
+            clock: Mutex::default(),
+            meters: Mutex::new(meters),
+            inboxes: inboxes.clone(),
+            next_conn: AtomicU64::new(1),
+            tls,
+        });
+        let shards = shards.into_iter().map(|shard| seam::spawn(shard.run())).collect();
+        let acceptor = seam::spawn(accept(shared, listener, connections.clone()));
+        Ok(Running { addr, phase, drain_spread, drain_deadline, connections, inboxes, shards, acceptor })
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops it gracefully: it takes nothing new, closes every session so that clients come back spread over time, finishes what is under
+    /// way, and is gone. What has not ended by the deadline is cut off.
+    pub async fn stop(mut self) {
+        self.phase.drain();
+        let deadline = self.drain_deadline;
+        if seam::within(deadline, self.drain()).await.is_none() {
+            tracing::warn!("the deadline for stopping has passed; what was still under way is cut off");
+        }
+    }
+
+    /// Ends it at once, as a crash would: connections break off without a word.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// Resolves when a part of the server has failed, which is a mistake in this program: the server is of no use any more.
+    pub async fn failed(&mut self) {
+        std::future::poll_fn(|cx| {
+            let mut tasks = self.shards.iter_mut().chain([&mut self.acceptor]);
+            if tasks.any(|task| task.is_finished() || std::pin::Pin::new(task).poll(cx).is_ready()) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    async fn drain(&mut self) {
+        for inbox in &self.inboxes {
+            // An error means that the shard is gone already.
+            let _gone = inbox.send(Event::Input(Input::Drain { spread: self.drain_spread })).await;
+        }
+        for shard in &mut self.shards {
+            if !shard.is_finished()
+                && let Err(error) = shard.await
+            {
+                tracing::error!(%error, "a shard had failed");
+            }
+        }
+        // Once every place is free, the last goodbye has been read or given up.
+        let _all_gone = self.connections.places.acquire_many(self.connections.limit).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.phase.stop();
+        self.acceptor.abort();
+        self.shards.iter().for_each(Task::abort);
+    }
+}
+
+impl Connections {
+    fn new(limit: usize) -> Self {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
+        Self { places: Arc::new(Semaphore::new(limit as usize)), refusals: Arc::new(Semaphore::new(REFUSALS)), limit }
+    }
+}
+
+impl<S: Store> Shared<S> {
+    /// The time, for what happens outside a shard.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).now()
+    }
+
+    /// Counts a request for registration, or says how long to wait.
+    pub(crate) fn admit_registration(&self, peer: IpAddr) -> Result<(), Millis> {
+        let now = self.now();
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner).admit(peer, now)
+    }
+
+    /// A number for a connection, never given twice, and its shard. Connections are dealt out in turn.
+    fn deal(&self) -> (ConnId, Inbox) {
+        let number = self.next_conn.fetch_add(1, Ordering::Relaxed);
+        let shard = usize::try_from(number % self.inboxes.len() as u64).expect("it is below a length");
+        (ConnId(number), self.inboxes[shard].clone())
+    }
+}
+
+/// Takes connections until it is aborted. Also a server that drains takes them, to say that it does.
+async fn accept<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, connections: Connections) {
+    loop {
+        let (stream, peer) = match seam::accept(&listener).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                seam::sleep(ACCEPT_REST).await;
+                continue;
+            }
+        };
+        if let Ok(place) = connections.places.clone().try_acquire_owned() {
+            seam::spawn(admitted(shared.clone(), stream, peer.ip(), place));
+        } else if let Ok(slot) = connections.refusals.clone().try_acquire_owned()
+            && shared.tls.is_none()
+        {
+            seam::spawn(async move {
+                seam::within(REFUSAL_TIME, turn_away(stream, &upgrade::BUSY)).await;
+                drop(slot);
+            });
+        }
+    }
+}
+
+async fn admitted<S: Store>(shared: Arc<Shared<S>>, stream: TcpStream, peer: IpAddr, place: OwnedSemaphorePermit) {
+    match shared.tls.clone() {
+        None => serve(shared, stream, peer).await,
+        Some(tls) => {
+            let handshake = seam::within(shared.config.handshake, Box::pin(tls.accept(stream)));
+            match handshake.await {
+                Some(Ok(stream)) => serve(shared, Box::new(stream), peer).await,
+                Some(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                None => tracing::debug!(%peer, "a TLS handshake took too long"),
+            }
+        }
+    }
+    drop(place);
+}
+
+/// Serves a byte stream, whatever carries it, to its end.
+async fn serve<S: Store, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(shared: Arc<Shared<S>>, stream: IO, peer: IpAddr) {
+    // On the heap, because it is large and over soon, and the task lives as long as the connection.
+    let opened = Box::pin(async {
+        tokio::select! {
+            biased;
+            () = shared.phase.stopped() => None,
+            opened = open(&shared, stream, peer) => opened,
+        }
+    });
+    let opened = opened.await;
+    drop(shared);
+    if let Some(connection) = opened {
+        connection.run().await;
+    }
+}
+
+/// Reads the first request. A WebSocket comes back as a connection; everything else is answered.
+async fn open<S: Store, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    shared: &Arc<Shared<S>>,
+    mut stream: IO,
+    peer: IpAddr,
+) -> Option<Connection<IO>> {
+    let limit = shared.config.handshake;
+    let refusal = match seam::within(limit, Head::read(&mut stream)).await {
+        Some(Ok(head)) if head.path != upgrade::PATH => {
+            let replayed = Replayed::new(head.read, stream);
+            if seam::within(limit, http::serve(shared.clone(), replayed, peer)).await.is_none() {
+                tracing::debug!(%peer, "an HTTP request took too long");
+            }
+            return None;
+        }
+        Some(Ok(_)) if !shared.phase.is_serving() => upgrade::BUSY,
+        Some(Ok(mut head)) => match upgrade::accept(&head) {
+            Ok(answer) => {
+                seam::within(limit, stream.write_all(&answer)).await?.ok()?;
+                seam::within(limit, stream.flush()).await?.ok()?;
+                let (id, inbox) = shared.deal();
+                let limits = connection::Limits { linger: shared.config.linger, unflushed: shared.config.gateway.unflushed };
+                return Some(Connection::new(id, stream, head.read.split_off(head.len), inbox, limits).await);
+            }
+            Err(refusal) => refusal,
+        },
+        Some(Err(NoHead::Gone)) => return None,
+        Some(Err(NoHead::TooLarge)) => upgrade::LONG,
+        Some(Err(NoHead::Malformed)) => upgrade::NOT_HTTP,
+        None => upgrade::LATE,
+    };
+    tracing::debug!(%peer, ?refusal, "no WebSocket");
+    seam::within(REFUSAL_TIME, turn_away(stream, &refusal)).await;
+    None
+}
+
+/// Answers, and waits for the peer to close, so that what it has sent and nobody reads does not tear the answer away from it.
+async fn turn_away<IO: AsyncRead + AsyncWrite + Unpin>(mut stream: IO, refusal: &Refusal) -> Option<()> {
+    stream.write_all(&refusal.to_bytes()).await.ok()?;
+    stream.shutdown().await.ok()?;
+    connection::discard_all(stream).await.ok()
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { addr, error } if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(f, "{addr} is in use by another program (is a server running already?)")
+            }
+            Self::Listen { addr, error } => write!(f, "cannot listen on {addr}: {error}"),
+            Self::Tls(sentence) => write!(f, "TLS: {sentence}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen { error, .. } => Some(error),
+            Self::Tls(_) => None,
+        }
+    }
+}

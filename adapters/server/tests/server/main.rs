@@ -1,0 +1,5 @@
+//! The server over real sockets on the loopback.
+
+mod world;
+
+mod messages;
