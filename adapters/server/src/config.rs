@@ -58,7 +58,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7410)),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             gateway: gateway::Config::default(),
-            connections: 50_000,
+            connections: 16_000,
             handshake: Millis::seconds(10),
             linger: Millis::seconds(2),
             drain_spread: Millis::seconds(10),

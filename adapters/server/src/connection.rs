@@ -354,9 +354,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         if self.left == 0 {
             return Poll::Ready(Err(io::Error::other("more bytes than a frame may take")));
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.left = self.left.saturating_sub(buffer.filled().len() - before);
+        let room = buffer.remaining().min(self.left);
+        let mut limited = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut limited))?;
+        let count = limited.filled().len();
+        buffer.advance(count);
+        self.left -= count;
         Poll::Ready(Ok(()))
     }
 }

@@ -1,6 +1,9 @@
 //! How far a server's life has got.
 
-use tokio::sync::watch;
+use std::convert::Infallible;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
@@ -13,19 +16,37 @@ enum Step {
 
 /// The one place that says so. Steps are only ever taken forwards.
 #[derive(Debug)]
-pub(crate) struct Phase(watch::Sender<Step>);
+pub(crate) struct Phase {
+    step: watch::Sender<Step>,
+    /// Cloned for each connection that begins while the server serves.
+    pass: Mutex<Option<Pass>>,
+}
+
+/// Held by a connection for as long as it lives. What is sent through it is nothing; that all of them are gone is what is heard.
+pub(crate) type Pass = mpsc::Sender<Infallible>;
+
+/// Hears when all passes are gone.
+#[derive(Debug)]
+pub(crate) struct Passes(mpsc::Receiver<Infallible>);
 
 impl Phase {
-    pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Step::Serving))
+    pub(crate) fn new() -> (Self, Passes) {
+        let (pass, passes) = mpsc::channel(1);
+        (Self { step: watch::Sender::new(Step::Serving), pass: Mutex::new(Some(pass)) }, Passes(passes))
     }
 
     pub(crate) fn is_serving(&self) -> bool {
-        *self.0.borrow() == Step::Serving
+        *self.step.borrow() == Step::Serving
+    }
+
+    /// A pass, unless the server is stopping: what begins then is only told so, and nobody waits for it.
+    pub(crate) fn pass(&self) -> Option<Pass> {
+        self.pass.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn drain(&self) {
         self.go_to(Step::Draining);
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn stop(&self) {
@@ -34,16 +55,23 @@ impl Phase {
 
     /// Resolves when everything is to stop at once.
     pub(crate) async fn stopped(&self) {
-        let mut receiver = self.0.subscribe();
+        let mut receiver = self.step.subscribe();
         // An error would mean that the sender is gone, and it is right here.
         let _stopped = receiver.wait_for(|step| *step == Step::Stopped).await;
     }
 
     fn go_to(&self, next: Step) {
-        self.0.send_if_modified(|step| {
+        self.step.send_if_modified(|step| {
             let forwards = *step < next;
             *step = (*step).max(next);
             forwards
         });
+    }
+}
+
+impl Passes {
+    /// Resolves when the server drains and what began before that has ended.
+    pub(crate) async fn all_gone(&mut self) {
+        let None = self.0.recv().await;
     }
 }

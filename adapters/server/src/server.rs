@@ -18,7 +18,7 @@ use crate::connection::{self, Connection};
 use crate::head::{Head, NoHead, Replayed};
 use crate::http;
 use crate::meters::Meters;
-use crate::phase::Phase;
+use crate::phase::{Pass, Passes, Phase};
 use crate::seam::{self, Clock, Task, TcpListener, TcpStream};
 use crate::shard::{Event, Inbox, Shard};
 use crate::sms::{LogSms, SmsSender};
@@ -45,7 +45,7 @@ pub struct Running {
     phase: Arc<Phase>,
     drain_spread: Millis,
     drain_deadline: Millis,
-    connections: Connections,
+    passes: Passes,
     inboxes: Vec<Inbox>,
     shards: Vec<Task<()>>,
     acceptor: Task<()>,
@@ -79,13 +79,8 @@ pub(crate) struct Shared<S: Store> {
     tls: Option<TlsAcceptor>,
 }
 
-/// Places for connections.
-#[derive(Clone, Debug)]
-struct Connections {
-    places: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
-    limit: u32,
-}
+/// What a connection holds as long as it lives: a place under the limit, and a pass if it began before the server was to stop.
+type Place = (OwnedSemaphorePermit, Option<Pass>);
 
 impl Server {
     /// Starts a server that writes verification codes to the log.
@@ -109,8 +104,9 @@ impl Server {
         // Any gateway may come to hold nearly all connections; the limit for all of them is at the door.
         let gateway = gateway::Config { connections: config.connections, ..config.gateway };
         let (shards, inboxes): (Vec<_>, Vec<_>) = (0..config.shards.max(1)).map(|_| Shard::new(store.clone(), gateway)).unzip();
-        let connections = Connections::new(config.connections);
-        let phase = Arc::new(Phase::new());
+        let places = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
+        let (phase, passes) = Phase::new();
+        let phase = Arc::new(phase);
         let (drain_spread, drain_deadline) = (config.drain_spread, config.drain_deadline);
         let meters = Meters::new(config.registration.per_address, config.registration.overall);
         let shared = Arc::new(Shared {
@@ -125,8 +121,8 @@ impl Server {
             tls,
         });
         let shards = shards.into_iter().map(|shard| seam::spawn(shard.run())).collect();
-        let acceptor = seam::spawn(accept(shared, listener, connections.clone()));
-        Ok(Running { addr, phase, drain_spread, drain_deadline, connections, inboxes, shards, acceptor })
+        let acceptor = seam::spawn(accept(shared, listener, places));
+        Ok(Running { addr, phase, drain_spread, drain_deadline, passes, inboxes, shards, acceptor })
     }
 }
 
@@ -176,8 +172,8 @@ impl Running {
                 tracing::error!(%error, "a shard had failed");
             }
         }
-        // Once every place is free, the last goodbye has been read or given up.
-        let _all_gone = self.connections.places.acquire_many(self.connections.limit).await;
+        // Until the last goodbye has been read, or given up.
+        self.passes.all_gone().await;
     }
 }
 
@@ -186,13 +182,6 @@ impl Drop for Running {
         self.phase.stop();
         self.acceptor.abort();
         self.shards.iter().for_each(Task::abort);
-    }
-}
-
-impl Connections {
-    fn new(limit: usize) -> Self {
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
-        Self { places: Arc::new(Semaphore::new(limit as usize)), refusals: Arc::new(Semaphore::new(REFUSALS)), limit }
     }
 }
 
@@ -217,7 +206,8 @@ impl<S: Store> Shared<S> {
 }
 
 /// Takes connections until it is aborted. Also a server that drains takes them, to say that it does.
-async fn accept<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, connections: Connections) {
+async fn accept<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, places: Arc<Semaphore>) {
+    let refusals = Arc::new(Semaphore::new(REFUSALS));
     loop {
         let (stream, peer) = match seam::accept(&listener).await {
             Ok(accepted) => accepted,
@@ -227,9 +217,10 @@ async fn accept<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, connect
                 continue;
             }
         };
-        if let Ok(place) = connections.places.clone().try_acquire_owned() {
+        if let Ok(permit) = places.clone().try_acquire_owned() {
+            let place = (permit, shared.phase.pass());
             seam::spawn(admitted(shared.clone(), stream, peer.ip(), place));
-        } else if let Ok(slot) = connections.refusals.clone().try_acquire_owned()
+        } else if let Ok(slot) = refusals.clone().try_acquire_owned()
             && shared.tls.is_none()
         {
             seam::spawn(async move {
@@ -240,7 +231,7 @@ async fn accept<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, connect
     }
 }
 
-async fn admitted<S: Store>(shared: Arc<Shared<S>>, stream: TcpStream, peer: IpAddr, place: OwnedSemaphorePermit) {
+async fn admitted<S: Store>(shared: Arc<Shared<S>>, stream: TcpStream, peer: IpAddr, place: Place) {
     match shared.tls.clone() {
         None => serve(shared, stream, peer).await,
         Some(tls) => {

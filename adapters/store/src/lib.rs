@@ -31,6 +31,8 @@ use std::future::Future;
 use doubletick_core::store::{Failure, Key, Transaction};
 
 pub mod bells;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod fetched;
 pub mod limits;
 pub mod memory;

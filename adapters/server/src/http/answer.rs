@@ -2,10 +2,14 @@
 
 use bytes::Bytes;
 use doubletick_core::reject::Reject;
+use doubletick_core::time::Millis;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
+
+/// When to come back if the server cannot say better.
+const RETRY_UNAVAILABLE: Millis = Millis::seconds(5);
 
 /// What goes back.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -49,10 +53,10 @@ impl Error {
     }
 
     pub(super) fn answer(&self) -> Answer {
-        let retry_after = match self.reject {
-            Reject::TooMany { retry_after } => Some(retry_after.0),
-            _ if self.status == StatusCode::SERVICE_UNAVAILABLE => Some(5_000),
-            _ => None,
+        let retry_after = if let Reject::TooMany { retry_after } = self.reject {
+            Some(retry_after.0)
+        } else {
+            (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_UNAVAILABLE.0)
         };
         let mut answer = json(self.status, &Body { code: self.reject.code(), error: self.sentence, retry_after });
         if let Some(retry_after) = retry_after {

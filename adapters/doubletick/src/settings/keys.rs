@@ -1,0 +1,331 @@
+//! The table of keys.
+
+use std::path::PathBuf;
+
+use doubletick_core::limits;
+use doubletick_core::time::Millis;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::value::{length, number, show_length, show_number, show_text};
+use super::{Settings, StoreKind};
+use crate::logs::Format;
+
+/// Something that can be chosen.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Its name in the file, with its section before a dot. The flag and the environment variable are made of it.
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    /// What it may be, as the end of the sentence "it must be".
+    pub(super) allowed: &'static str,
+    /// Takes a value, unless that is not allowed.
+    pub(super) set: fn(&mut Settings, &str) -> Option<()>,
+    /// The value as a file holds it; `None` for one that is optional and not there.
+    pub(super) show: fn(&Settings) -> Option<toml::Value>,
+}
+
+const _: () = assert!(limits::COMMANDS_PER_TRANSACTION == 256, "the table says how many commands a transaction takes");
+
+/// All of them; those of one section stand together, and those of none come first, as a file wants it.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "listen",
+        help: "Where to listen",
+        allowed: "an address and port, such as 127.0.0.1:7410 or [::]:7410",
+        set: |settings, text| put(&mut settings.server.listen, text.parse().ok()),
+        show: |settings| Some(show_text(settings.server.listen)),
+    },
+    Key {
+        name: "store",
+        help: "Where the data is kept",
+        allowed: "embedded or memory",
+        set: |settings, text| {
+            settings.store = match text {
+                "embedded" => StoreKind::Embedded,
+                "memory" => StoreKind::Memory,
+                _ => return None,
+            };
+            Some(())
+        },
+        show: |settings| {
+            Some(show_text(match settings.store {
+                StoreKind::Embedded => "embedded",
+                StoreKind::Memory => "memory",
+            }))
+        },
+    },
+    Key {
+        name: "data",
+        help: "The directory of the embedded store",
+        allowed: "a path",
+        set: |settings, text| put(&mut settings.data, path(text)),
+        show: |settings| Some(show_text(settings.data.display())),
+    },
+    Key {
+        name: "shards",
+        help: "Gateways, each a task of its own; one for each core is best",
+        allowed: "a whole number from 1 to 256",
+        set: |settings, text| put(&mut settings.server.shards, number(text, 1..=256)),
+        show: |settings| Some(show_number(settings.server.shards)),
+    },
+    Key {
+        name: "connections",
+        help: "Connections at a time",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.connections, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.connections)),
+    },
+    Key {
+        name: "handshake",
+        help: "How long a connection may take for its TLS handshake, for its first request, and for its greeting",
+        allowed: "a length of time from 100ms to 5m, such as 500ms, 10s, 2m or 1h",
+        set: |settings, text| {
+            let length = length(text, Millis(100)..=Millis::seconds(300))?;
+            settings.server.handshake = length;
+            settings.server.gateway.handshake = length;
+            Some(())
+        },
+        show: |settings| Some(show_length(settings.server.handshake)),
+    },
+    Key {
+        name: "linger",
+        help: "How long a connection stays open after the server's goodbye",
+        allowed: "a length of time from 0s to 1m, such as 500ms, 10s, 2m or 1h",
+        set: |settings, text| put(&mut settings.server.linger, length(text, Millis(0)..=Millis::seconds(60))),
+        show: |settings| Some(show_length(settings.server.linger)),
+    },
+    Key {
+        name: "drain_spread",
+        help: "Clients that a stopping server sends away come back spread over this time",
+        allowed: "a length of time from 0s to 10m, such as 500ms, 10s, 2m or 1h",
+        set: |settings, text| put(&mut settings.server.drain_spread, length(text, Millis(0)..=Millis::seconds(600))),
+        show: |settings| Some(show_length(settings.server.drain_spread)),
+    },
+    Key {
+        name: "drain_deadline",
+        help: "How long a stopping server waits for what is under way",
+        allowed: "a length of time from 0s to 10m, such as 500ms, 10s, 2m or 1h",
+        set: |settings, text| put(&mut settings.server.drain_deadline, length(text, Millis(0)..=Millis::seconds(600))),
+        show: |settings| Some(show_length(settings.server.drain_deadline)),
+    },
+    Key {
+        name: "tls.certificate",
+        help: "Certificate chain for TLS; without it there is no TLS",
+        allowed: "the path of a PEM file",
+        set: |settings, text| put(&mut settings.certificate, path(text).map(Some)),
+        show: |settings| settings.certificate.as_ref().map(|path| show_text(path.display())),
+    },
+    Key {
+        name: "tls.key",
+        help: "Private key for TLS",
+        allowed: "the path of a PEM file",
+        set: |settings, text| put(&mut settings.key, path(text).map(Some)),
+        show: |settings| settings.key.as_ref().map(|path| show_text(path.display())),
+    },
+    Key {
+        name: "log.level",
+        help: "What is logged",
+        allowed: "off, error, warn, info, debug or trace, or a list by part, such as warn,doubletick_server=debug",
+        set: |settings, text| {
+            let known = |item: &str| item.rsplit('=').next().is_some_and(|level| level.parse::<LevelFilter>().is_ok());
+            if !text.split(',').all(known) {
+                return None;
+            }
+            settings.log_level = text.parse().ok()?;
+            Some(())
+        },
+        show: |settings| Some(show_text(&settings.log_level)),
+    },
+    Key {
+        name: "log.format",
+        help: "How log lines look",
+        allowed: "compact or json",
+        set: |settings, text| {
+            settings.log_format = match text {
+                "compact" => Format::Compact,
+                "json" => Format::Json,
+                _ => return None,
+            };
+            Some(())
+        },
+        show: |settings| {
+            Some(show_text(match settings.log_format {
+                Format::Compact => "compact",
+                Format::Json => "json",
+            }))
+        },
+    },
+    Key {
+        name: "registration.per_address_per_minute",
+        help: "Requests for registration from one address, each minute",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.registration.per_address.per_second, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.registration.per_address.per_second)),
+    },
+    Key {
+        name: "registration.per_address_burst",
+        help: "The same, at once after a rest",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.registration.per_address.burst, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.registration.per_address.burst)),
+    },
+    Key {
+        name: "registration.overall_per_minute",
+        help: "Requests for registration from everywhere, each minute",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.registration.overall.per_second, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.registration.overall.per_second)),
+    },
+    Key {
+        name: "registration.overall_burst",
+        help: "The same, at once after a rest",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.registration.overall.burst, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.registration.overall.burst)),
+    },
+    Key {
+        name: "registration.insecure_fixed_code",
+        help: "INSECURE, for tests and measurements only: the code of every verification, so that anyone can register any number",
+        allowed: "4 to 8 digits",
+        set: |settings, text| {
+            let right = (4..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            settings.server.registration.insecure_fixed_code = Some(right.then(|| text.to_owned())?);
+            Some(())
+        },
+        show: |settings| settings.server.registration.insecure_fixed_code.as_ref().map(show_text),
+    },
+    Key {
+        name: "gateway.window",
+        help: "Messages that a session may have sent without having heard of them",
+        allowed: "a whole number from 1 to 4096",
+        set: |settings, text| put(&mut settings.server.gateway.window, number(text, 1..=4_096)),
+        show: |settings| Some(show_number(settings.server.gateway.window)),
+    },
+    Key {
+        name: "gateway.requests",
+        help: "Other requests that a session may have under way",
+        allowed: "a whole number from 1 to 4096",
+        set: |settings, text| put(&mut settings.server.gateway.requests, number(text, 1..=4_096)),
+        show: |settings| Some(show_number(settings.server.gateway.requests)),
+    },
+    Key {
+        name: "gateway.deliveries",
+        help: "Messages that a session may have been sent without having acknowledged them",
+        allowed: "a whole number from 64 to 65536",
+        set: |settings, text| put(&mut settings.server.gateway.deliveries, number(text, 64..=65_536)),
+        show: |settings| Some(show_number(settings.server.gateway.deliveries)),
+    },
+    Key {
+        name: "gateway.ack_timeout",
+        help: "How long a device may take to acknowledge",
+        allowed: "a length of time from 1s to 1h, such as 500ms, 10s, 2m or 1h",
+        set: |settings, text| put(&mut settings.server.gateway.ack_timeout, length(text, Millis::seconds(1)..=Millis::seconds(3600))),
+        show: |settings| Some(show_length(settings.server.gateway.ack_timeout)),
+    },
+    Key {
+        name: "gateway.unflushed",
+        help: "Bytes on their way to a device above which it is taken for one that does not read",
+        allowed: "a whole number from 262144 to 67108864",
+        set: |settings, text| put(&mut settings.server.gateway.unflushed, number(text, 262_144..=67_108_864)),
+        show: |settings| Some(show_number(settings.server.gateway.unflushed)),
+    },
+    Key {
+        name: "gateway.reread",
+        help: "How often a session looks again for what it may have missed",
+        allowed: "a length of time from 1s to 1h, such as 500ms, 10s, 2m or 1h",
+        set: |settings, text| put(&mut settings.server.gateway.reread, length(text, Millis::seconds(1)..=Millis::seconds(3600))),
+        show: |settings| Some(show_length(settings.server.gateway.reread)),
+    },
+    Key {
+        name: "gateway.send_per_second",
+        help: "Messages that a session may send each second",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.gateway.send_rate.per_second, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.gateway.send_rate.per_second)),
+    },
+    Key {
+        name: "gateway.send_burst",
+        help: "The same, at once after a rest",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.gateway.send_rate.burst, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.gateway.send_rate.burst)),
+    },
+    Key {
+        name: "gateway.lookup_per_second",
+        help: "Look-ups of users that a session may make each second",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.gateway.lookup_rate.per_second, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.gateway.lookup_rate.per_second)),
+    },
+    Key {
+        name: "gateway.lookup_burst",
+        help: "The same, at once after a rest",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.gateway.lookup_rate.burst, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.gateway.lookup_rate.burst)),
+    },
+    Key {
+        name: "gateway.batch",
+        help: "Commands in one transaction",
+        allowed: "a whole number from 1 to 256",
+        set: |settings, text| put(&mut settings.server.gateway.batch, number(text, 1..=256)),
+        show: |settings| Some(show_number(settings.server.gateway.batch)),
+    },
+    Key {
+        name: "gateway.in_flight",
+        help: "Transactions of one kind that are under way at a time",
+        allowed: "a whole number from 1 to 256",
+        set: |settings, text| put(&mut settings.server.gateway.in_flight, number(text, 1..=256)),
+        show: |settings| Some(show_number(settings.server.gateway.in_flight)),
+    },
+];
+
+/// Puts a value in its place, if there is one.
+fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
+    Some(())
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_sections_stand_together() {
+        let mut sections: Vec<&str> = KEYS.iter().map(|key| key.name.split_once('.').map_or("", |(section, _)| section)).collect();
+        sections.dedup();
+        let distinct: std::collections::BTreeSet<_> = sections.iter().collect();
+        assert_eq!(distinct.len(), sections.len(), "{sections:?}");
+        assert_eq!(sections[0], "");
+        let names: std::collections::BTreeSet<_> = KEYS.iter().map(|key| key.name).collect();
+        assert_eq!(names.len(), KEYS.len());
+    }
+
+    #[test]
+    fn what_a_range_says_is_what_it_takes() {
+        let mut ranges = 0;
+        for key in KEYS {
+            let Some((from, to)) = key.allowed.strip_prefix("a whole number from ").and_then(|range| range.split_once(" to ")) else {
+                continue;
+            };
+            ranges += 1;
+            let (from, to): (u64, u64) = (from.parse().unwrap(), to.parse().unwrap());
+            let taken = [from - 1, from, to, to + 1].map(|number| (key.set)(&mut Settings::default(), &number.to_string()).is_some());
+            assert_eq!(taken, [false, true, true, false], "{}", key.name);
+        }
+        assert!(ranges > 10);
+    }
+
+    #[test]
+    fn every_default_is_allowed() {
+        for key in KEYS {
+            let Some(value) = (key.show)(&Settings::default()) else { continue };
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            assert!((key.set)(&mut Settings::default(), &text).is_some(), "{} = {text}", key.name);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! How a server stops.
+
+use std::net::SocketAddr;
+
+use doubletick_core::frame::{ClientFrame, CloseReason, RequestId, ServerFrame, Target};
+use doubletick_core::time::Millis;
+use doubletick_server::{Config, Server, StartError};
+use doubletick_store::memory::{Fault, Memory};
+use futures_util::StreamExt;
+
+use crate::world::{self, between, get, message_id, open, register, start, text};
+
+#[test]
+fn a_server_that_stops_sends_its_clients_away_with_the_code_for_it() {
+    world::run(async {
+        let server = start(world::config()).await;
+        let token = register(server.addr(), "+4915100000001").await;
+        let mut device = open(server.addr(), token).await;
+        let stopping = tokio::spawn(server.stop());
+        assert_eq!(device.closed().await, CloseReason::Restarting);
+        drop(device);
+        stopping.await.unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_stops_is_not_ready_and_takes_nothing_new() {
+    world::run(async {
+        let store = Memory::new();
+        let config = Config { linger: Millis::seconds(60), drain_deadline: Millis::seconds(60), ..world::config() };
+        let server = Server::start(config, store).await.unwrap();
+        let addr = server.addr();
+        let token = register(addr, "+4915100000001").await;
+        let mut device = open(addr, token).await;
+        let stopping = tokio::spawn(server.stop());
+        assert_eq!(device.closed().await, CloseReason::Restarting);
+        // While this one lingers, the server goes on saying that it stops.
+        assert_eq!(get(addr, "/ready").await.status, 503);
+        assert_eq!(get(addr, "/live").await.status, 200);
+        assert_eq!(get(addr, "/v1/ws").await.status, 503);
+        assert_eq!(world::post(addr, "/v1/register", r#"{"phone":"+4915100000002"}"#).await.status, 503);
+        drop(device);
+        stopping.await.unwrap();
+    });
+}
+
+#[test]
+fn a_store_that_does_not_answer_does_not_keep_a_server_from_stopping() {
+    world::run(async {
+        let store = Memory::new();
+        let server = Server::start(Config { drain_deadline: Millis(100), ..world::config() }, store.clone()).await.unwrap();
+        let token = register(server.addr(), "+4915100000001").await;
+        let device = open(server.addr(), token).await;
+        store.fail_next(1_000_000, Fault::Unavailable);
+        server.stop().await;
+        drop(device);
+    });
+}
+
+#[test]
+fn a_killed_server_breaks_off_and_the_next_one_on_its_store_has_everything() {
+    world::run(async {
+        let store = Memory::new();
+        let server = Server::start(world::config(), store.clone()).await.unwrap();
+        let (anna, ben) = (register(server.addr(), "+4915100000001").await, register(server.addr(), "+4915100000002").await);
+        let to = Target::Id(between(anna.device, ben.device));
+        let mut device = open(server.addr(), anna).await;
+        device.say(ClientFrame::Send { request: RequestId(1), attempt: 0, to, id: message_id(1), content: text("kept") }).await;
+        device.expect(|frame| matches!(frame, ServerFrame::Accepted { .. }).then_some(())).await;
+        server.kill();
+        while let Some(Ok(message)) = device.ws.next().await {
+            assert!(!message.is_close(), "a crash says nothing");
+        }
+
+        store.forget_ephemeral();
+        let server = Server::start(world::config(), store).await.unwrap();
+        let mut device = open(server.addr(), ben).await;
+        let id = device
+            .expect(|frame| match frame {
+                ServerFrame::Deliver { entries, .. } => Some(entries[0].id),
+                _ => None,
+            })
+            .await;
+        assert_eq!(id, message_id(1));
+    });
+}
+
+#[test]
+fn an_address_that_is_taken_is_told() {
+    world::run(async {
+        let server = start(world::config()).await;
+        let config = Config { listen: server.addr(), ..world::config() };
+        let error = Server::start(config, Memory::new()).await.unwrap_err();
+        assert!(error.to_string().contains("is in use by another program"), "{error}");
+        let nowhere = Config { listen: SocketAddr::from(([192, 0, 2, 1], 1)), ..world::config() };
+        assert!(matches!(Server::start(nowhere, Memory::new()).await, Err(StartError::Listen { .. })));
+    });
+}
