@@ -1,5 +1,5 @@
 #[allow(dead_code, reason = "shared with the tests over sockets, which use more of it")]
-#[path = "../../tests/disk/mod.rs"]
+#[path = "../../tests/devices/disk.rs"]
 mod disk;
 
 use std::collections::BTreeMap;
