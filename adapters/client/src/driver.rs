@@ -33,6 +33,9 @@ const LONGEST_SLEEP: Millis = Millis::seconds(5);
 /// How long the last frames may wait for the socket.
 const GOODBYE: Millis = Millis::seconds(1);
 
+/// Something under way.
+type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// What an application asks of the driver.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -64,14 +67,14 @@ pub(crate) struct Driver {
     clock: Clock,
     machine: Machine,
     commands: mpsc::Receiver<Command>,
-    dialing: Option<Pin<Box<dyn Future<Output = Result<Link, String>> + Send>>>,
+    dialing: Option<Work<Result<Link, String>>>,
     link: Option<Link>,
     /// Frames for the socket.
     unsent: Vec<ClientFrame>,
     /// The next batch for the disk.
     unsaved: Vec<Job>,
     /// The batch that is being stored.
-    saving: Option<Pin<Box<dyn Future<Output = Result<Applied, StorageError>> + Send>>>,
+    saving: Option<Work<Result<Applied, StorageError>>>,
     /// Who is to hear when a message is stored: first by its name, then, once it has a record, by that.
     composed: BTreeMap<MessageId, oneshot::Sender<()>>,
     composed_saving: Vec<(SaveId, oneshot::Sender<()>)>,

@@ -8,7 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -64,9 +64,10 @@ async fn open<S: Bytes + 'static>(url: String, stream: S) -> Result<Link, String
         .write_buffer_size(0)
         .max_write_buffer_size(4 * limits::FRAME_BYTES);
     // The answer's sub-protocol is compared with the one that was offered.
-    let (ws, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await.map_err(|error| match error {
-        Error::Http(answer) if answer.status().as_u16() == 503 => "the server takes no connection for the moment".to_owned(),
-        error => failed(&error),
+    let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
+    let (ws, _) = opened.map_err(|error| {
+        let busy = matches!(&error, Error::Http(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE);
+        if busy { "the server takes no connection for the moment".to_owned() } else { failed(&error) }
     })?;
     let (frames, outgoing) = mpsc::channel(OUTBOX);
     let (incoming, events) = mpsc::channel(INBOX);

@@ -1,4 +1,4 @@
-use doubletick_client::{Event, Presence, Privacy, RequestError, Reject, State};
+use doubletick_client::{Event, Presence, Privacy, Reject, RequestError, State};
 
 use crate::world::{House, run};
 
@@ -66,7 +66,8 @@ fn typing_is_seen_and_never_stored() {
         let chat = ada.chat(&ben);
         for wanted in [true, false] {
             ada.client.typing(chat, wanted).await.unwrap();
-            let typing = |event: &Event| matches!(event, Event::Typing { conversation, active } if *conversation == chat && *active == wanted);
+            let typing =
+                |event: &Event| matches!(event, Event::Typing { conversation, active } if *conversation == chat && *active == wanted);
             ben.expect(|event| typing(event).then_some(())).await;
         }
         assert!(ben.shown(chat).is_empty());

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use doubletick_client::{Phone, Profile, Server as Address, Status};
+use doubletick_client::{Phone, Profile, Server as Address, State, Status};
+use doubletick_core::rate::Rate;
 use doubletick_server::{Config, Tls};
 
 use crate::disk::Disk;
-use crate::world::{CODE, House, run};
+use crate::world::{CODE, Device, House, run};
 
 /// A certificate for 127.0.0.1 in files, and the directory that holds them.
 fn certificate() -> (tempfile::TempDir, PathBuf, PathBuf) {
@@ -40,25 +41,42 @@ fn a_device_registers_and_connects_over_tls_and_believes_only_whom_it_was_told_t
     });
 }
 
+/// Hands over messages all at once, waits until they have arrived, and compares what both sides show.
+async fn pour(house: &House, count: usize) {
+    let (mut ada, mut ben) = (house.device("+4915100000001").await, house.device("+4915100000002").await);
+    let chat = ada.chat(&ben);
+    let mut sending = tokio::task::JoinSet::new();
+    for n in 0..count {
+        let client = ada.client.clone();
+        sending.spawn(async move { client.send(chat, &n.to_string()).await.unwrap() });
+    }
+    sending.join_all().await;
+    ben.shows_all(chat, count).await;
+    let last = ada.client.history(chat, None, 1).unwrap().pop().unwrap();
+    ada.ticks(chat, last.id, State::Delivered).await;
+    let texts = |device: &Device| -> Vec<String> {
+        device.client.history(chat, None, count + 1).unwrap().iter().map(|message| message.body.display().into_owned()).collect()
+    };
+    let mut heard = texts(&ben);
+    assert_eq!(heard, texts(&ada), "both see one order");
+    heard.sort_by_key(|text| text.parse::<usize>().unwrap());
+    assert_eq!(heard, (0..count).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
 #[test]
-fn a_thousand_messages_written_at_once_arrive_in_order() {
+fn a_thousand_messages_written_at_once_arrive_once_each_in_one_order() {
     run(async {
-        let house = House::open().await;
-        let (ada, mut ben) = (house.device("+4915100000001").await, house.device("+4915100000002").await);
-        let chat = ada.chat(&ben);
-        let texts: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
-        let mut sending = tokio::task::JoinSet::new();
-        // Handed over in order, stored and sent in batches.
-        for text in texts.clone() {
-            let client = ada.client.clone();
-            sending.spawn(async move { client.send(chat, &text).await.unwrap() });
-        }
-        sending.join_all().await;
-        ben.shows_all(chat, texts.len()).await;
-        let mut heard = ben.shown(chat);
-        let sent: Vec<String> = ada.client.history(chat, None, 2000).unwrap().iter().map(|message| message.body.display().into_owned()).collect();
-        assert_eq!(heard, sent, "both see one order");
-        heard.sort_by_key(|text| text.parse::<u32>().unwrap());
-        assert_eq!(heard, texts);
+        let mut config = Config::default();
+        config.gateway.send_rate = Rate { per_second: 1_000_000, burst: 1_000_000 };
+        pour(&House::open_with(config).await, 1000).await;
+    });
+}
+
+#[test]
+fn more_than_the_server_takes_at_once_is_slowed_down_and_arrives_all_the_same() {
+    run(async {
+        let mut config = Config::default();
+        config.gateway.send_rate = Rate { per_second: 1_000, burst: 10 };
+        pour(&House::open_with(config).await, 60).await;
     });
 }

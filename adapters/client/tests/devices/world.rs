@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use doubletick_client::{Client, ConversationId, Event, Events, Message, MessageId, Phone, Profile, Server as Address, State, Status};
-use doubletick_core::gateway;
 use doubletick_core::rate::Rate;
 use doubletick_core::time::Millis;
 use doubletick_server::{Config, Registration, Running, Server};
@@ -39,7 +38,6 @@ impl House {
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             shards: 2,
-            gateway: gateway::Config::default(),
             drain_spread: Millis(100),
             registration: Registration { per_address: often, overall: often, insecure_fixed_code: Some(CODE.into()) },
             ..config
