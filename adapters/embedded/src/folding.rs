@@ -68,9 +68,12 @@ impl Folding {
 
     /// Waits until nobody writes the tree.
     pub(crate) fn finish(&mut self) {
-        if let State::Running(thread) = std::mem::replace(&mut self.state, State::Idle(None)) {
-            let result = thread.join().unwrap_or(Err(TreeError::Panicked));
-            self.note(result);
+        match std::mem::replace(&mut self.state, State::Idle(None)) {
+            State::Running(thread) => {
+                let result = thread.join().unwrap_or(Err(TreeError::Panicked));
+                self.note(result);
+            }
+            idle @ State::Idle(_) => self.state = idle,
         }
     }
 

@@ -163,7 +163,9 @@ pub(crate) struct Running<'a> {
     view: &'a View,
     pending: &'a Pending,
     batch: u64,
-    touched: Touched,
+    /// What this run has read of the ephemeral rows.
+    rows: Vec<Key>,
+    runs: Vec<(Key, Key)>,
     /// As for [`Published`].
     pub(crate) failed: Option<TreeError>,
 }
@@ -171,7 +173,7 @@ pub(crate) struct Running<'a> {
 impl<'a> Running<'a> {
     /// `batch` is the number that the running batch will have.
     pub(crate) fn new(view: &'a View, pending: &'a Pending, batch: u64) -> Self {
-        Self { view, pending, batch, touched: Touched::default(), failed: None }
+        Self { view, pending, batch, rows: Vec::new(), runs: Vec::new(), failed: None }
     }
 }
 
@@ -179,10 +181,10 @@ impl Drop for Running<'_> {
     /// Tells the view what was read, while the view is still locked. However the run ended: what another transaction of the batch
     /// does with the same rows is noted anew, so a note too many only sends somebody into the queue.
     fn drop(&mut self) {
-        if !self.touched.rows.is_empty() || !self.touched.runs.is_empty() {
+        if !self.rows.is_empty() || !self.runs.is_empty() {
             let mut touched = self.view.touched.lock().unwrap_or_else(PoisonError::into_inner);
-            touched.rows.append(&mut self.touched.rows);
-            touched.runs.append(&mut self.touched.runs);
+            touched.rows.extend(self.rows.drain(..));
+            touched.runs.extend(self.runs.drain(..));
         }
     }
 }
@@ -190,7 +192,7 @@ impl Drop for Running<'_> {
 impl Snapshot for Running<'_> {
     fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
         if key.is_ephemeral() {
-            self.touched.rows.insert(*key);
+            self.rows.push(*key);
             return Ok(self.pending.apply(key, self.view.ephemeral.get(key).cloned()));
         }
         note(&mut self.failed, self.view.get(key, self.batch))
@@ -201,7 +203,7 @@ impl Snapshot for Running<'_> {
             return Ok(Vec::new());
         }
         if scan.from.is_ephemeral() {
-            self.touched.runs.insert((scan.from, scan.to));
+            self.runs.push((scan.from, scan.to));
             let below = range(&self.view.ephemeral, scan).map(|(key, value)| (key, Some(value.clone())));
             let above =
                 range(&self.pending.writes, scan).map(|(key, _)| (key, self.pending.apply(&key, self.view.ephemeral.get(&key).cloned())));

@@ -66,7 +66,7 @@ fn see(store: &Embedded, key: Key) -> u64 {
         Box::pin(store.execute(quick(move |reads: &mut Reads<'_>| Ok(Commit { writes: Vec::new(), answer: reads.number(&key)? }))));
     match poll(&mut reply) {
         Poll::Ready(Ok(number)) => number,
-        other => panic!("not readable: {other:?}"),
+        other @ (Poll::Ready(Err(_)) | Poll::Pending) => panic!("not readable: {other:?}"),
     }
 }
 
