@@ -116,9 +116,7 @@ fn every_source_file_is_part_of_its_crate() {
 fn no_test_is_switched_off() {
     let mut found = vec![];
     let (ignore, nothing) = (["#[", "ignore"].concat(), ["assert!(", "true)"].concat());
-    // What a test kills is a process of its own, started as the test program's own switched-off test.
-    let killed = "adapters/embedded/tests/embedded/kill.rs";
-    for (path, text) in [files("core", ".rs"), files("adapters", ".rs")].concat().into_iter().filter(|(path, _)| path != killed) {
+    for (path, text) in [files("core", ".rs"), files("adapters", ".rs")].concat() {
         for (number, line) in (1..).zip(text.lines()) {
             if line.contains(&ignore) || line.contains(&nothing) {
                 found.push(format!("{path}:{number}"));
