@@ -22,7 +22,7 @@ pub(crate) struct Phase {
     pass: Mutex<Option<Pass>>,
 }
 
-/// Held by a connection for as long as it lives. What is sent through it is nothing; that all of them are gone is what is heard.
+/// Held by something for as long as it lives. What is sent through it is nothing; that all of them are gone is what is heard.
 pub(crate) type Pass = mpsc::Sender<Infallible>;
 
 /// Hears when all passes are gone.
@@ -31,8 +31,8 @@ pub(crate) struct Passes(mpsc::Receiver<Infallible>);
 
 impl Phase {
     pub(crate) fn new() -> (Self, Passes) {
-        let (pass, passes) = mpsc::channel(1);
-        (Self { step: watch::Sender::new(Step::Serving), pass: Mutex::new(Some(pass)) }, Passes(passes))
+        let (pass, passes) = Passes::new();
+        (Self { step: watch::Sender::new(Step::Serving), pass: Mutex::new(Some(pass)) }, passes)
     }
 
     pub(crate) fn is_serving(&self) -> bool {
@@ -44,9 +44,9 @@ impl Phase {
         self.pass.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Nothing begins any more, and once what has begun has ended, the passes are all gone.
     pub(crate) fn drain(&self) {
         self.go_to(Step::Draining);
-        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn stop(&self) {
@@ -61,6 +61,7 @@ impl Phase {
     }
 
     fn go_to(&self, next: Step) {
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.step.send_if_modified(|step| {
             let forwards = *step < next;
             *step = (*step).max(next);
@@ -70,7 +71,13 @@ impl Phase {
 }
 
 impl Passes {
-    /// Resolves when the server drains and what began before that has ended.
+    /// The first pass, from which others are cloned, and what hears of their end.
+    pub(crate) fn new() -> (Pass, Self) {
+        let (pass, passes) = mpsc::channel(1);
+        (pass, Self(passes))
+    }
+
+    /// Resolves when there is no pass any more.
     pub(crate) async fn all_gone(&mut self) {
         let None = self.0.recv().await;
     }

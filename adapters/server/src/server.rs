@@ -45,7 +45,10 @@ pub struct Running {
     phase: Arc<Phase>,
     drain_spread: Millis,
     drain_deadline: Millis,
+    /// Of the connections.
     passes: Passes,
+    /// Of what the tasks have in common.
+    holds: Passes,
     inboxes: Vec<Inbox>,
     shards: Vec<Task<()>>,
     acceptor: Task<()>,
@@ -77,6 +80,8 @@ pub(crate) struct Shared<S: Store> {
     inboxes: Vec<Inbox>,
     next_conn: AtomicU64,
     tls: Option<TlsAcceptor>,
+    /// Gone when this is, and the store's handle with it.
+    _hold: Pass,
 }
 
 /// What a connection holds as long as it lives: a place under the limit, and a pass if it began before the server was to stop.
@@ -107,6 +112,7 @@ impl Server {
         let places = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
         let (phase, passes) = Phase::new();
         let phase = Arc::new(phase);
+        let (hold, holds) = Passes::new();
         let (drain_spread, drain_deadline) = (config.drain_spread, config.drain_deadline);
         let meters = Meters::new(config.registration.per_address, config.registration.overall);
         let shared = Arc::new(Shared {
@@ -119,10 +125,11 @@ impl Server {
             inboxes: inboxes.clone(),
             next_conn: AtomicU64::new(1),
             tls,
+            _hold: hold,
         });
         let shards = shards.into_iter().map(|shard| seam::spawn(shard.run())).collect();
         let acceptor = seam::spawn(accept(shared, listener, places));
-        Ok(Running { addr, phase, drain_spread, drain_deadline, passes, inboxes, shards, acceptor })
+        Ok(Running { addr, phase, drain_spread, drain_deadline, passes, holds, inboxes, shards, acceptor })
     }
 }
 
@@ -140,11 +147,20 @@ impl Running {
         if seam::within(deadline, self.drain()).await.is_none() {
             tracing::warn!("the deadline for stopping has passed; what was still under way is cut off");
         }
+        self.kill().await;
     }
 
-    /// Ends it at once, as a crash would: connections break off without a word.
-    pub fn kill(self) {
-        drop(self);
+    /// Ends it at once, as a crash would: connections break off without a word. When this has resolved the server holds its store no
+    /// more, so that another one can open what that keeps.
+    pub async fn kill(mut self) {
+        self.cut_off();
+        for task in self.shards.iter_mut().chain([&mut self.acceptor]) {
+            if !task.is_finished() {
+                // It ends by being cut off, which is no news.
+                let _cut_off = task.await;
+            }
+        }
+        self.holds.all_gone().await;
     }
 
     /// Resolves when a part of the server has failed, which is a mistake in this program: the server is of no use any more.
@@ -158,6 +174,12 @@ impl Running {
             }
         })
         .await;
+    }
+
+    fn cut_off(&self) {
+        self.phase.stop();
+        self.acceptor.abort();
+        self.shards.iter().for_each(Task::abort);
     }
 
     async fn drain(&mut self) {
@@ -179,9 +201,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.phase.stop();
-        self.acceptor.abort();
-        self.shards.iter().for_each(Task::abort);
+        self.cut_off();
     }
 }
 
@@ -240,7 +260,13 @@ async fn admitted<S: Store>(shared: Arc<Shared<S>>, stream: TcpStream, peer: IpA
 }
 
 async fn serve_tls<S: Store>(shared: Arc<Shared<S>>, tls: TlsAcceptor, stream: TcpStream, peer: IpAddr) {
-    let handshake = Box::pin(seam::within(shared.config.handshake, tls.accept(stream)));
+    let handshake = Box::pin(async {
+        tokio::select! {
+            biased;
+            () = shared.phase.stopped() => None,
+            shaken = seam::within(shared.config.handshake, tls.accept(stream)) => shaken,
+        }
+    });
     match handshake.await {
         Some(Ok(stream)) => serve(shared, Box::new(stream), peer).await,
         Some(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),

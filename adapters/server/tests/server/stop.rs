@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use doubletick_core::frame::{ClientFrame, CloseReason, RequestId, ServerFrame, Target};
+use doubletick_core::id::Secret;
 use doubletick_core::time::Millis;
-use doubletick_server::{Config, Server, StartError};
+use doubletick_server::{Config, Server, StartError, seam};
 use doubletick_store::memory::{Fault, Memory};
+use doubletick_wire::Token;
 use futures_util::StreamExt;
 
 use crate::world::{self, between, get, message_id, open, register, start, text};
@@ -67,7 +69,7 @@ fn a_killed_server_breaks_off_and_the_next_one_on_its_store_has_everything() {
         let mut device = open(server.addr(), anna).await;
         device.say(ClientFrame::Send { request: RequestId(1), attempt: 0, to, id: message_id(1), content: text("kept") }).await;
         device.expect(|frame| matches!(frame, ServerFrame::Accepted { .. }).then_some(())).await;
-        server.kill();
+        server.kill().await;
         while let Some(Ok(message)) = device.ws.next().await {
             assert!(!message.is_close(), "a crash says nothing");
         }
@@ -82,6 +84,22 @@ fn a_killed_server_breaks_off_and_the_next_one_on_its_store_has_everything() {
             })
             .await;
         assert_eq!(id, message_id(1));
+    });
+}
+
+#[test]
+fn a_killed_server_waits_for_nobody() {
+    world::run(async {
+        let hour = Millis::seconds(3600);
+        let server = start(Config { linger: hour, handshake: hour, ..world::config() }).await;
+        // One that has not said what it wants, one that has not greeted, and one that does not read its goodbye.
+        let silent = seam::connect(server.addr()).await.unwrap();
+        let upgraded = world::connect(server.addr()).await;
+        let token = register(server.addr(), "+4915100000001").await;
+        let mut refused = world::connect(server.addr()).await;
+        refused.say(world::hello(Token { secret: Secret([7; 32]), ..token }, 1)).await;
+        server.kill().await;
+        drop((silent, upgraded, refused));
     });
 }
 
