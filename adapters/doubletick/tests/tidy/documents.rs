@@ -27,3 +27,13 @@ fn every_path_that_the_code_map_names_is_there() {
     let missing: Vec<String> = paths.filter(|path| !path.starts_with('/') && !root().join(path).exists()).map(str::to_owned).collect();
     none("paths in ARCHITECTURE.md that are not there", &missing);
 }
+
+#[test]
+fn every_test_that_the_list_of_failures_names_is_there() {
+    let sources: String = [files("core/tests", ".rs"), files("adapters", ".rs")].concat().into_iter().map(|(_, text)| text).collect();
+    let text = std::fs::read_to_string(root().join("docs/failures.md")).unwrap();
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+    assert!(named.len() > 20, "the table was read");
+    let missing: Vec<String> = named.into_iter().filter(|name| !sources.contains(&format!("fn {name}("))).map(str::to_owned).collect();
+    none("tests in docs/failures.md that are not there", &missing);
+}
