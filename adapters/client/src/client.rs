@@ -92,6 +92,12 @@ impl Profile {
         Ok(Self { storage: Arc::new(Storage::on(backend)?), server })
     }
 
+    /// The same profile with another server, such as the one that [`Account::server`] names.
+    #[must_use]
+    pub fn with_server(self, server: Server) -> Self {
+        Self { server, ..self }
+    }
+
     /// Who the device is; `None` if it was never registered.
     ///
     /// # Errors
@@ -455,6 +461,15 @@ impl Events {
             Ok(event) => Some(event),
             Err(broadcast::error::RecvError::Lagged(missed)) => Some(Event::Missed(missed)),
             Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+
+    /// The next event if it is there already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        match self.0.try_recv() {
+            Ok(event) => Some(event),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Event::Missed(missed)),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Each sub-command has a module. Reading order: this file, [`settings`] (one table of all that can be chosen), [`serve`].
 
+mod chat;
 mod logs;
 mod open_files;
 mod serve;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use doubletick_chat::ChatArgs;
 use settings::Chosen;
 
 /// A messenger's server.
@@ -27,6 +29,8 @@ struct Cli {
 enum Command {
     /// Runs the server (what happens without a sub-command too).
     Serve(Chosen),
+    /// Talks to people: a client for the terminal, or for scripts.
+    Chat(ChatArgs),
     /// Shows how the server would be configured.
     Config(ConfigArgs),
     /// Loads a server, and checks every message while it measures.
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(chosen) => chosen.settings().map_err(Failure::Usage).and_then(|settings| serve::serve(&settings)),
+        Command::Chat(args) => return chat::chat(args),
         Command::Config(ConfigArgs { check: _, chosen }) => chosen.settings().map_err(Failure::Usage).map(|settings| {
             print!("{}", settings.to_toml());
         }),

@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use doubletick_client::{Client, ConversationId, Event, Events, Message, MessageId, Phone, Profile, Server as Address, State, Status};
-use doubletick_core::rate::Rate;
 use doubletick_core::time::Millis;
-use doubletick_server::{Config, Registration, Running, Server};
+use doubletick_server::{Config, PerMinute, Registration, Running, Server};
 use doubletick_store::memory::Memory;
 
 use crate::disk::{Disk, Unsynced};
@@ -34,7 +33,7 @@ impl House {
     }
 
     pub(crate) async fn open_with(config: Config) -> Self {
-        let often = Rate { per_second: 6_000, burst: 1_000 };
+        let often = PerMinute { per_minute: 360_000, burst: 1_000 };
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             shards: 2,
