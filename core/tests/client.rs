@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
 
-use doubletick_core::client::{Client, Input, Outgoing, Output, Record, SaveId, Stored};
+use doubletick_core::client::{Client, Input, Notice, Outgoing, Output, Record, SaveId, Stored};
 use doubletick_core::content::{Body, Content};
 use doubletick_core::frame::{ClientFrame, Delivery, RequestId, Sender, ServerFrame, Target};
 use doubletick_core::id::{ConversationId, DeviceId, MessageId, Secret, Seq, UserId};
+use doubletick_core::reject::Reject;
 use doubletick_core::time::{Millis, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -16,6 +17,8 @@ struct Device {
     machine: Client,
     frames: Vec<ClientFrame>,
     records: Vec<Record>,
+    /// Refusals that the application was told of.
+    refusals: usize,
 }
 
 fn chat() -> ConversationId {
@@ -25,7 +28,7 @@ fn chat() -> ConversationId {
 impl Device {
     fn online() -> Self {
         let stored = Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), outbox: vec![], chats: vec![] };
-        let mut device = Self { machine: Client::new(stored, 1, NOW), frames: vec![], records: vec![] };
+        let mut device = Self { machine: Client::new(stored, 1, NOW), frames: vec![], records: vec![], refusals: 0 };
         device.input(Input::Connected { fresh: Secret([2; 32]) });
         device.frame(ServerFrame::Welcome { now: NOW, token_expires: NOW + Millis::days(30), window: 64 });
         device.frames.clear();
@@ -50,9 +53,21 @@ impl Device {
                     self.records.push(record);
                     self.saved(upto);
                 }
+                Output::Notice(Notice::Refused(_)) => self.refusals += 1,
                 _ => {}
             }
         }
+    }
+
+    /// The messages that were sent: request, attempt, id.
+    fn sends(&self) -> Vec<(RequestId, u32, MessageId)> {
+        self.frames
+            .iter()
+            .filter_map(|frame| match frame {
+                ClientFrame::Send { request, attempt, id, .. } => Some((*request, *attempt, *id)),
+                _ => None,
+            })
+            .collect()
     }
 
     fn saved(&mut self, upto: SaveId) {
@@ -170,4 +185,19 @@ fn receipts_that_come_late_or_twice_change_nothing() {
         })
         .collect();
     assert_eq!(told, [(3, 1), (3, 3)]);
+}
+
+#[test]
+fn what_is_refused_for_the_moment_is_sent_again_in_order_and_its_late_refusals_are_no_news() {
+    let mut device = Device::online();
+    (1..=3).for_each(|n| device.write(n));
+    let first: Vec<RequestId> = device.sends().iter().map(|(request, ..)| *request).collect();
+    assert_eq!(first.len(), 3);
+    device.frames.clear();
+    for (request, reject) in first.iter().zip([Reject::Superseded, Reject::Superseded, Reject::Superseded]) {
+        device.frame(ServerFrame::Refused { request: Some(*request), reject });
+    }
+    let again: Vec<(u32, MessageId)> = device.sends().iter().map(|(_, attempt, id)| (*attempt, *id)).collect();
+    assert_eq!(again, [1, 2, 3].map(|n| (1, MessageId([n; 16]))));
+    assert_eq!(device.refusals, 0, "only what has no number is news");
 }

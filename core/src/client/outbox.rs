@@ -116,6 +116,8 @@ impl Client {
                 }
                 self.notice(Notice::Refused(reject));
             }
+            // The answer to a message that is to be sent again anyhow, because one before it was refused for the moment.
+            None if request.is_some() => {}
             Some(Pending::Read(..)) | None => {
                 if reject == Reject::TokenExpired {
                     self.renew();
