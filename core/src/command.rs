@@ -397,33 +397,7 @@ impl Command {
 
     /// Bytes of content that it carries.
     pub fn size(&self) -> usize {
-        match self {
-            Self::Send { content, .. } => content.size(),
-            Self::RequestCode { .. }
-            | Self::Register { .. }
-            | Self::OpenSession { .. }
-            | Self::EndSession { .. }
-            | Self::Heard { .. }
-            | Self::Acknowledge { .. }
-            | Self::ReadLog { .. }
-            | Self::ReadDirty { .. }
-            | Self::AskReceipts { .. }
-            | Self::Typing { .. }
-            | Self::Watch { .. }
-            | Self::Unwatch { .. }
-            | Self::FindUsers { .. }
-            | Self::AskUser { .. }
-            | Self::ListChats { .. }
-            | Self::SetListed { .. }
-            | Self::SetPrivacy { .. }
-            | Self::Renew { .. }
-            | Self::RemoveDevice { .. }
-            | Self::TakeWakes { .. }
-            | Self::Begin { .. }
-            | Self::RenewLease { .. }
-            | Self::ReadLeases
-            | Self::Reap { .. } => 0,
-        }
+        if let Self::Send { content, .. } = self { content.size() } else { 0 }
     }
 }
 

@@ -85,27 +85,12 @@ impl Reject {
 
     /// The number that comes with some kinds on the wire: a position for [`Reject::BeyondHead`], milliseconds for [`Reject::TooMany`].
     pub fn detail(self) -> u64 {
-        match self {
-            Self::BeyondHead { head } => head.0,
-            Self::TooMany { retry_after } => retry_after.0,
-            Self::OutOfTurn
-            | Self::BadToken
-            | Self::TokenExpired
-            | Self::DeviceRemoved
-            | Self::UnknownUser
-            | Self::NotMember
-            | Self::UnknownHandle
-            | Self::MessageIdReused
-            | Self::BadContent
-            | Self::TooManyDevices
-            | Self::ListFull
-            | Self::WrongCode
-            | Self::CodeVoid
-            | Self::Unavailable
-            | Self::Superseded
-            | Self::Damaged
-            | Self::Nonsense
-            | Self::NotAllowed => 0,
+        if let Self::BeyondHead { head } = self {
+            head.0
+        } else if let Self::TooMany { retry_after } = self {
+            retry_after.0
+        } else {
+            0
         }
     }
 
