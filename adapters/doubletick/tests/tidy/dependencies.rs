@@ -6,8 +6,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate of the workspace, the crates of the workspace that it may depend on.
-const MAY: [(&str, &[&str]); 9] = [
+const MAY: [(&str, &[&str]); 10] = [
     ("doubletick-core", &[]),
+    ("doubletick-sim", &["doubletick-core"]),
     ("doubletick-wire", &["doubletick-core"]),
     ("doubletick-store", &["doubletick-core"]),
     ("doubletick-embedded", &["doubletick-core", "doubletick-store"]),

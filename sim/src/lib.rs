@@ -1,0 +1,20 @@
+//! The simulator: the real core, many gateways and devices of it, one store, on one thread, in virtual time, from one seed.
+//!
+//! [`run`] takes a [`Scenario`] and a seed and says what came of it: a [`Verdict`], what the faults did, how much the oracles compared,
+//! and a hash of everything that happened. Nothing here reads a clock, draws a random number or starts a thread, so the same seed gives
+//! the same run on every machine.
+//!
+//! Reading order: [`scenario`] and [`fault`] (what a world is made of), [`draw`] (keyed randomness), `world` (time and events),
+//! [`store`] (FoundationDB's semantics), `flight` (transactions and what goes wrong with them), `host` (gateways), `network` (links),
+//! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds).
+
+pub mod draw;
+pub mod fault;
+pub mod oracle;
+mod run;
+pub mod scenario;
+mod trace;
+mod world;
+
+pub use run::{Failure, FailureKind, Run, Verdict, Work, run};
+pub use scenario::Scenario;

@@ -1,0 +1,240 @@
+//! What a run is made of: how many of everything, how often what goes wrong, what people do.
+
+use crate::draw::PerMillion;
+use crate::fault::{FaultKind, KINDS};
+
+/// The least and the most of something; each seed draws its own.
+pub type Bounds = (u64, u64);
+
+/// How often a fault happens, and how long it lasts or how large it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// How often in a million occasions; zero is never.
+    pub per_million: PerMillion,
+    /// How long it lasts, or how large it is, in milliseconds. Kinds without a length pass over it.
+    pub length: Bounds,
+}
+
+/// What people do, by the number of their weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// One message to somebody.
+    Write,
+    /// Several messages in a row.
+    Burst,
+    /// An answer in the conversation in which something last came.
+    Reply,
+    /// Everything that is there is read.
+    Show,
+    /// Typing begins or ends.
+    Typing,
+    /// Somebody's presence is watched, or is not any more.
+    Watch,
+    /// The chat list is asked for.
+    Chats,
+    /// Somebody is blocked, or is not any more.
+    Block,
+    /// Somebody becomes a contact, or is none any more.
+    Contact,
+    /// Who may see the presence is changed.
+    Privacy,
+    /// An old page of a conversation is asked for.
+    History,
+    /// The impatient user taps "connect".
+    Hurry,
+}
+
+impl Operation {
+    /// Every operation, in the order of their numbers.
+    pub const ALL: [Self; 12] = [
+        Self::Write,
+        Self::Burst,
+        Self::Reply,
+        Self::Show,
+        Self::Typing,
+        Self::Watch,
+        Self::Chats,
+        Self::Block,
+        Self::Contact,
+        Self::Privacy,
+        Self::History,
+        Self::Hurry,
+    ];
+
+    /// The name by which scenarios know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Burst => "burst",
+            Self::Reply => "reply",
+            Self::Show => "show",
+            Self::Typing => "typing",
+            Self::Watch => "watch",
+            Self::Chats => "chats",
+            Self::Block => "block",
+            Self::Contact => "contact",
+            Self::Privacy => "privacy",
+            Self::History => "history",
+            Self::Hurry => "hurry",
+        }
+    }
+}
+
+/// A kind of world. [`Scenario::default`] is calm: everything works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// By which people call it.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// People.
+    pub users: Bounds,
+    /// Devices of each.
+    pub devices: Bounds,
+    /// Places at which gateways run.
+    pub gateways: Bounds,
+    /// How long things go wrong, in virtual milliseconds.
+    pub trouble_ms: Bounds,
+    /// Within this time after everything was healed all must have converged, in virtual milliseconds.
+    pub settle_ms: u64,
+    /// Steps after which a run is stopped and counts as a failure of liveness.
+    pub max_steps: u64,
+    /// Between two things that somebody does, in milliseconds.
+    pub pace_ms: Bounds,
+    /// Of a frame on its way, in milliseconds.
+    pub latency_ms: Bounds,
+    /// Of each step of a transaction, in milliseconds.
+    pub store_ms: Bounds,
+    /// Of a device's sync, in milliseconds.
+    pub sync_ms: Bounds,
+    /// Bytes of a message's body.
+    pub body_bytes: Bounds,
+    /// Messages that a session may have under way; see [`doubletick_core::gateway::Config::window`].
+    pub window: Bounds,
+    /// Unacknowledged entries; see [`doubletick_core::gateway::Config::deliveries`].
+    pub deliveries: Bounds,
+    /// Unflushed bytes; see [`doubletick_core::gateway::Config::unflushed`].
+    pub unflushed: Bounds,
+    /// Commands in a batch; see [`doubletick_core::gateway::Config::batch`].
+    pub batch: Bounds,
+    /// Transactions under way; see [`doubletick_core::gateway::Config::in_flight`].
+    pub in_flight: Bounds,
+    /// How far clocks are off at the beginning, at most, in milliseconds, in either direction.
+    pub skew_ms: u64,
+    /// How much too fast or slow clocks run at most, in parts of a million.
+    pub drift_per_million: u32,
+    /// Share of transactions that fetch what they read in rounds; the others have everything at hand.
+    pub rounds: PerMillion,
+    /// Share of the faults, and of the operations, that are on in a seed. A million is: all, at the rates given.
+    pub swarm: PerMillion,
+    /// Share of devices that stay away for good when everything is healed.
+    pub dead: PerMillion,
+    /// By [`FaultKind`].
+    pub faults: [Setting; KINDS],
+    /// Faults that are off although a seed would have them on: to find out which mattered.
+    pub without: Vec<FaultKind>,
+    /// How much of what people do is of each [`Operation`].
+    pub weights: [u32; Operation::ALL.len()],
+    /// Steps between two looks at everything (the machines' own checks, the proof of the log).
+    pub sample_every: u64,
+    /// Steps between two checkpoints of the hash chain.
+    pub checkpoint_every: u64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            name: "calm".into(),
+            description: "Everything works: whatever fails here is no fault's doing.".into(),
+            users: (2, 5),
+            devices: (1, 3),
+            gateways: (1, 3),
+            trouble_ms: (20_000, 90_000),
+            settle_ms: 420_000,
+            max_steps: 2_000_000,
+            pace_ms: (50, 4_000),
+            latency_ms: (1, 40),
+            store_ms: (0, 4),
+            sync_ms: (0, 20),
+            body_bytes: (8, 200),
+            window: (1, 64),
+            deliveries: (1, 256),
+            unflushed: (4_096, 524_288),
+            batch: (1, 256),
+            in_flight: (1, 8),
+            skew_ms: 0,
+            drift_per_million: 0,
+            rounds: 500_000,
+            swarm: 1_000_000,
+            dead: 0,
+            faults: [Setting::default(); KINDS],
+            without: Vec::new(),
+            weights: [30, 6, 14, 30, 8, 5, 4, 1, 2, 1, 3, 1],
+            sample_every: 512,
+            checkpoint_every: 1024,
+        }
+    }
+}
+
+impl Scenario {
+    /// The same with a fault that happens so often.
+    #[must_use]
+    pub fn with(mut self, kind: FaultKind, per_million: PerMillion, length: Bounds) -> Self {
+        self.faults[kind as usize] = Setting { per_million, length };
+        self
+    }
+
+    /// Everything at once, as rough as it gets: short lives of connections, apps and gateways, a store in trouble, wrong clocks.
+    pub fn storm() -> Self {
+        use FaultKind as F;
+        let storm = Self {
+            name: "storm".into(),
+            description: "Everything goes wrong, in a different mixture for each seed.".into(),
+            swarm: 500_000,
+            dead: 50_000,
+            pace_ms: (20, 1_000),
+            skew_ms: 120_000,
+            drift_per_million: 500,
+            ..Self::default()
+        };
+        [
+            (F::Refused, 100_000, (0, 0)),
+            (F::DialLost, 50_000, (0, 0)),
+            (F::Reset, 10_000, (0, 0)),
+            (F::HalfOpen, 2_000, (0, 0)),
+            (F::OneWay, 2_000, (0, 0)),
+            (F::Delay, 300_000, (1, 400)),
+            (F::Stall, 3_000, (1_000, 25_000)),
+            (F::SlowReader, 100_000, (200, 2_000)),
+            (F::Garbage, 2_000, (0, 0)),
+            (F::GoodbyeLost, 200_000, (0, 0)),
+            (F::ReconnectStorm, 2_000, (0, 0)),
+            (F::Blackout, 2_000, (1_000, 40_000)),
+            (F::Conflict, 50_000, (0, 0)),
+            (F::UnknownCommitted, 20_000, (0, 500)),
+            (F::UnknownLost, 20_000, (0, 500)),
+            (F::LateCommit, 20_000, (1, 3_000)),
+            (F::TooOld, 10_000, (0, 0)),
+            (F::StoreStall, 5_000, (500, 8_000)),
+            (F::Overload, 2_000, (100, 15_000)),
+            (F::BellLost, 100_000, (0, 0)),
+            (F::BellLate, 100_000, (10, 5_000)),
+            (F::BellTwice, 100_000, (0, 50)),
+            (F::BellSpurious, 20_000, (0, 0)),
+            (F::Partition, 2_000, (500, 45_000)),
+            (F::Crash, 3_000, (0, 20_000)),
+            (F::Pause, 3_000, (500, 70_000)),
+            (F::Drain, 2_000, (0, 5_000)),
+            (F::TwoIncarnations, 2_000, (1_000, 40_000)),
+            (F::KilledBeforeSync, 10_000, (10, 20_000)),
+            (F::KilledAfterSync, 10_000, (10, 20_000)),
+            (F::SlowSync, 20_000, (100, 5_000)),
+            (F::Offline, 4_000, (500, 60_000)),
+            (F::Suspended, 4_000, (10, 5_000)),
+            (F::GatewayClock, 2_000, (1, 300_000)),
+            (F::DeviceClock, 2_000, (1, 3_600_000)),
+        ]
+        .into_iter()
+        .fold(storm, |storm, (kind, per_million, length)| storm.with(kind, per_million, length))
+    }
+}

@@ -1,0 +1,64 @@
+//! The chain over everything that happens.
+
+use doubletick_core::id::Digest;
+
+/// Steps that are told when something goes wrong.
+const LAST: usize = 48;
+
+/// What has happened so far, hashed, and the last of it in full.
+pub(crate) struct Trace<E> {
+    buffer: Vec<u8>,
+    chain: Digest,
+    every: u64,
+    pub(crate) checkpoints: Vec<(u64, Digest)>,
+    pub(crate) steps: u64,
+    last: Vec<(u64, u64, E)>,
+}
+
+impl<E: Copy + core::fmt::Debug> Trace<E> {
+    pub(crate) fn new(every: u64) -> Self {
+        Self { buffer: Vec::new(), chain: Digest::START, every: every.max(1), checkpoints: Vec::new(), steps: 0, last: Vec::new() }
+    }
+
+    /// An event is about to be handled.
+    pub(crate) fn step(&mut self, at: u64, event: E) {
+        if self.steps > 0 && self.steps.is_multiple_of(self.every) {
+            self.seal();
+            self.checkpoints.push((self.steps, self.chain));
+        }
+        self.steps += 1;
+        self.number(at);
+        let entry = (self.steps, at, event);
+        if self.last.len() < LAST {
+            self.last.push(entry);
+        } else {
+            self.last[(self.steps as usize - 1) % LAST] = entry;
+        }
+    }
+
+    /// Something that came of it.
+    pub(crate) fn number(&mut self, number: u64) {
+        self.buffer.extend_from_slice(&number.to_le_bytes());
+    }
+
+    /// The same, as bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The chain up to here.
+    pub(crate) fn seal(&mut self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.chain.0).update(&self.buffer);
+        self.chain = Digest(*hasher.finalize().as_bytes());
+        self.buffer.clear();
+        self.chain
+    }
+
+    /// The last steps, in their order.
+    pub(crate) fn last_steps(&self) -> Vec<String> {
+        let mut last = self.last.clone();
+        last.sort_unstable_by_key(|(step, ..)| *step);
+        last.into_iter().map(|(step, at, event)| format!("{step} at {at} ms: {event:?}")).collect()
+    }
+}
