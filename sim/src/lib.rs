@@ -8,12 +8,22 @@
 //! [`store`] (FoundationDB's semantics), `flight` (transactions and what goes wrong with them), `host` (gateways), `network` (links),
 //! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds).
 
+mod clock;
+mod device;
 pub mod draw;
 pub mod fault;
+mod flight;
+mod host;
+mod network;
+mod options;
 pub mod oracle;
+mod people;
 mod run;
 pub mod scenario;
+mod slab;
+pub mod store;
 mod trace;
+mod weather;
 mod world;
 
 pub use run::{Failure, FailureKind, Run, Verdict, Work, run};

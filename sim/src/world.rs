@@ -1,34 +1,351 @@
-//! Time and events.
+//! Time and events: one thread, one heap, one step after the other.
 
-use crate::draw::{Draws, What, Who};
-use crate::fault::Ledger;
-use crate::oracle::Oracle;
+use crate::clock::Clock;
+use crate::device::Device;
+use crate::draw::{Draws, MILLION, What, Who};
+use crate::fault::{FaultKind, Ledger};
+use crate::flight::Flight;
+use crate::host::{Host, Slot};
+use crate::network::Link;
+use crate::options::Options;
+use crate::oracle::{Oracle, Oracles};
 use crate::run::{Failure, FailureKind, Run, Verdict, Work};
 use crate::scenario::Scenario;
+use crate::slab::{Name, Slab};
+use crate::store::Store;
 use crate::trace::Trace;
+use core::cmp::Reverse;
+use doubletick_core::store::Key;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Something that is due at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// A gateway starts in a slot.
+    Start(u32),
+    /// A gateway's timer.
+    HostDue(u32),
+    /// A gateway's process ends, if it has not yet.
+    HostEnds(u32),
+    /// A gateway's bell.
+    Bell(u32),
+    /// Something may go wrong with a slot by itself.
+    SlotWeather(u32),
+    /// The same for a device.
+    DeviceWeather(u32),
+    /// A transaction's next stage.
+    Flight(Name),
+    /// A connection attempt reaches the gateway.
+    Dial(Name),
+    /// The client has its connection.
+    Dialed(Name),
+    /// The client gives an attempt up.
+    DialEnds(Name),
+    /// A frame reaches the gateway.
+    Up(Name),
+    /// A frame reaches the client.
+    Down(Name),
+    /// The gateway learns that a connection is gone.
+    HostHears(Name),
+    /// The client learns that a connection is gone.
+    ClientHears(Name),
+    /// A device is to be registered.
+    Register(u32),
+    /// An app starts.
+    Boot(u32),
+    /// An app's timer, in one of its runs.
+    DeviceDue(u32, u32),
+    /// A sync has ended, in one of the app's runs.
+    Saved(u32, u32),
+    /// Somebody does something.
+    Act(u32),
+    /// Nothing goes wrong any more.
+    Heal,
+    /// Has everything converged?
+    Look,
+}
+
+impl Event {
+    /// For the hash chain: which event it is, and of whom.
+    fn code(self) -> (u8, u64) {
+        match self {
+            Self::Start(slot) => (1, slot.into()),
+            Self::HostDue(host) => (2, host.into()),
+            Self::HostEnds(host) => (3, host.into()),
+            Self::Bell(host) => (4, host.into()),
+            Self::SlotWeather(slot) => (5, slot.into()),
+            Self::DeviceWeather(device) => (6, device.into()),
+            Self::Flight(flight) => (7, flight.code()),
+            Self::Dial(link) => (8, link.code()),
+            Self::Dialed(link) => (9, link.code()),
+            Self::DialEnds(link) => (10, link.code()),
+            Self::Up(link) => (11, link.code()),
+            Self::Down(link) => (12, link.code()),
+            Self::HostHears(link) => (13, link.code()),
+            Self::ClientHears(link) => (14, link.code()),
+            Self::Register(device) => (15, device.into()),
+            Self::Boot(device) => (16, device.into()),
+            Self::DeviceDue(device, run) => (17, u64::from(device) << 32 | u64::from(run)),
+            Self::Saved(device, run) => (18, u64::from(device) << 32 | u64::from(run)),
+            Self::Act(device) => (19, device.into()),
+            Self::Heal => (20, 0),
+            Self::Look => (21, 0),
+        }
+    }
+}
+
+/// How often something may go wrong by itself.
+pub(crate) const WEATHER_MS: u64 = 500;
+/// How often it is looked whether everything has converged.
+const LOOK_MS: u64 = 2_000;
+
+/// Everything.
+pub(crate) struct World<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) options: Options,
+    pub(crate) draws: Draws,
+    pub(crate) now: u64,
+    /// When the step before this one was.
+    pub(crate) before: u64,
+    sequence: u64,
+    heap: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    pub(crate) trace: Trace<Event>,
+    pub(crate) ledger: Ledger,
+    pub(crate) work: Work,
+    pub(crate) oracles: Oracles,
+    pub(crate) store: Store,
+    pub(crate) flights: Slab<Flight>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) bells: BTreeMap<Key, u32>,
+    pub(crate) links: Slab<Link>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) overloaded_until: u64,
+    pub(crate) overload_felt: bool,
+    pub(crate) healed: bool,
+    deadline: u64,
+    done: bool,
+    failure: Option<(FailureKind, Oracle, String)>,
+}
 
 pub(crate) fn run(scenario: &Scenario, seed: u64) -> Run {
-    let draws = Draws::new(seed);
-    let virtual_ms = draws.within(Who::World, What::Constant(0), 0, scenario.trouble_ms);
-    let mut trace = Trace::new(scenario.checkpoint_every);
-    trace.step(virtual_ms, ());
-    let hash = trace.seal();
-    let failure = Failure {
-        kind: FailureKind::Inert,
-        oracle: Oracle::Convergence.name(),
-        step: 1,
-        detail: "nothing was delivered".into(),
-        last_steps: trace.last_steps(),
+    let mut world = World::new(scenario, seed);
+    let ended = catch_unwind(AssertUnwindSafe(|| world.live()));
+    let failed = match ended {
+        Ok(()) => world.failure.take().map(|(kind, oracle, detail)| (kind, oracle.name(), detail)),
+        Err(panic) => {
+            let told = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|told| (*told).to_owned()));
+            Some((FailureKind::Crash, "PANIC", told.unwrap_or_else(|| "a panic without words".into())))
+        }
     };
-    Run {
-        seed,
-        hash,
-        checkpoints: trace.checkpoints,
-        steps: trace.steps,
-        virtual_ms,
-        ledger: Ledger::default(),
-        oracles: [0; Oracle::ALL.len()],
-        work: Work::default(),
-        verdict: Verdict::Failed(failure),
+    world.verdict(seed, failed)
+}
+
+impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario, seed: u64) -> Self {
+        let options = Options::draw(scenario, seed);
+        let mut ledger = Ledger::default();
+        for (count, setting) in ledger.0.iter_mut().zip(&options.faults) {
+            count.configured = u64::from(setting.per_million > 0);
+        }
+        let mut world = Self {
+            scenario,
+            draws: Draws::new(seed),
+            now: 0,
+            before: 0,
+            sequence: 0,
+            heap: BinaryHeap::new(),
+            trace: Trace::new(scenario.checkpoint_every),
+            ledger,
+            work: Work::default(),
+            oracles: Oracles::default(),
+            store: Store::default(),
+            flights: Slab::new(),
+            slots: Vec::new(),
+            hosts: Vec::new(),
+            bells: BTreeMap::new(),
+            links: Slab::new(),
+            devices: Vec::new(),
+            overloaded_until: 0,
+            overload_felt: false,
+            healed: false,
+            deadline: options.trouble_ms + scenario.settle_ms,
+            done: false,
+            failure: None,
+            options,
+        };
+        world.populate();
+        world
+    }
+
+    fn populate(&mut self) {
+        for slot in 0..self.options.gateways as u32 {
+            let clock = self.clock(Who::Slot(slot));
+            self.slots.push(Slot::new(clock));
+            self.at(0, Event::Start(slot));
+            self.at(WEATHER_MS, Event::SlotWeather(slot));
+        }
+        for user in 0..self.options.users as u32 {
+            let devices = self.draws.within(Who::User(user), What::Constant(1), 0, self.options.devices);
+            for nth in 0..devices {
+                let device = self.devices.len() as u32;
+                let clock = self.clock(Who::Device(device));
+                self.devices.push(Device::new(user, clock, self.secret(Who::Device(device), 0)));
+                // Some of the later devices are linked when there is something to be missed.
+                let late = nth > 0 && self.draws.chance(Who::Device(device), What::Constant(2), 0, MILLION / 2);
+                let most = if late { self.options.trouble_ms } else { 500 };
+                let at = self.draws.below(Who::Device(device), What::Constant(3), 0, most);
+                self.at(at, Event::Register(device));
+            }
+        }
+        self.oracles.people(self.options.users as usize, self.devices.iter().map(|device| device.user).collect());
+        self.at(self.options.trouble_ms, Event::Heal);
+    }
+
+    fn clock(&self, who: Who) -> Clock {
+        let skew = self.scenario.skew_ms;
+        let drift = u64::from(self.scenario.drift_per_million);
+        let off = self.draws.within(who, What::Constant(4), 0, (0, 2 * skew)) as i64 - skew as i64;
+        let rate = self.draws.within(who, What::Constant(5), 0, (0, 2 * drift)) as i64 - drift as i64;
+        Clock::new(off, rate)
+    }
+
+    /// Lives from the beginning to the end.
+    fn live(&mut self) {
+        while !self.done {
+            let Some(Reverse((at, _, event))) = self.heap.pop() else { break };
+            self.before = self.now;
+            self.now = at;
+            self.trace.step(at, event);
+            let (kind, whose) = event.code();
+            self.trace.bytes(&[kind]);
+            self.trace.number(whose);
+            self.handle(event);
+            if self.trace.steps.is_multiple_of(self.scenario.sample_every) {
+                self.sample();
+            }
+            if let Some((oracle, detail)) = self.oracles.broken() {
+                return self.fail(FailureKind::Safety, oracle, detail);
+            }
+            if self.trace.steps >= self.scenario.max_steps {
+                return self.fail(FailureKind::Liveness, Oracle::Convergence, "too many steps: something goes round in circles".into());
+            }
+        }
+    }
+
+    fn fail(&mut self, kind: FailureKind, oracle: Oracle, detail: String) {
+        self.failure.get_or_insert((kind, oracle, detail));
+        self.done = true;
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Start(slot) => self.start_host(slot),
+            Event::HostDue(host) => self.host_due(host),
+            Event::HostEnds(host) => self.host_ends(host),
+            Event::Bell(host) => self.bell(host),
+            Event::SlotWeather(slot) => self.slot_weather(slot),
+            Event::DeviceWeather(device) => self.device_weather(device),
+            Event::Flight(flight) => self.fly(flight),
+            Event::Dial(link) => self.dial_arrives(link),
+            Event::Dialed(link) => self.dialed(link),
+            Event::DialEnds(link) => self.dial_ends(link),
+            Event::Up(link) => self.up(link),
+            Event::Down(link) => self.down(link),
+            Event::HostHears(link) => self.host_hears(link),
+            Event::ClientHears(link) => self.client_hears(link),
+            Event::Register(device) => self.register(device),
+            Event::Boot(device) => self.boot(device),
+            Event::DeviceDue(device, run) => self.device_due(device, run),
+            Event::Saved(device, run) => self.saved(device, run),
+            Event::Act(device) => self.act(device),
+            Event::Heal => self.heal(),
+            Event::Look => self.look(),
+        }
+    }
+
+    /// Something will happen in so many milliseconds.
+    pub(crate) fn after(&mut self, millis: u64, event: Event) {
+        self.at(self.now + millis, event);
+    }
+
+    /// Something will happen at a time; after whatever else happens then.
+    pub(crate) fn at(&mut self, at: u64, event: Event) {
+        self.sequence += 1;
+        self.heap.push(Reverse((at.max(self.now), self.sequence, event)));
+    }
+
+    /// Whether a fault happens on this occasion, the `counter`-th of its kind for somebody.
+    pub(crate) fn fault(&mut self, kind: FaultKind, who: Who, counter: u64) -> bool {
+        let setting = self.options.setting(kind);
+        if setting.per_million == 0 || self.healed {
+            return false;
+        }
+        self.ledger.0[kind as usize].offered += 1;
+        self.draws.chance(who, What::Fault(kind), counter, setting.per_million)
+    }
+
+    /// How long or how large the fault of such an occasion is.
+    pub(crate) fn size(&self, kind: FaultKind, who: Who, counter: u64) -> u64 {
+        self.draws.within(who, What::Size(kind), counter, self.options.setting(kind).length)
+    }
+
+    /// A fault has changed what happens next.
+    pub(crate) fn fired(&mut self, kind: FaultKind) {
+        self.ledger.0[kind as usize].fired += 1;
+        self.trace.number(0xfa00 | kind as u64);
+    }
+
+    fn heal(&mut self) {
+        self.healed = true;
+        self.overloaded_until = 0;
+        for host in &mut self.hosts {
+            host.heal();
+        }
+        for slot in 0..self.slots.len() as u32 {
+            self.at(self.now, Event::Start(slot));
+        }
+        for device in 0..self.devices.len() as u32 {
+            self.heal_device(device);
+        }
+        self.after(LOOK_MS, Event::Look);
+    }
+
+    fn look(&mut self) {
+        match self.unsettled() {
+            None => self.done = true,
+            Some((oracle, detail)) if self.now >= self.deadline => self.fail(FailureKind::Liveness, oracle, detail),
+            Some(_) => return self.after(LOOK_MS, Event::Look),
+        }
+        self.sample();
+        self.prove();
+        if let Some((oracle, detail)) = self.oracles.broken() {
+            self.failure = Some((FailureKind::Safety, oracle, detail));
+        }
+    }
+
+    fn verdict(mut self, seed: u64, failed: Option<(FailureKind, &'static str, String)>) -> Run {
+        let inert = self.work.stored == 0;
+        let failed = failed.or_else(|| inert.then(|| (FailureKind::Inert, "CONVERGENCE", "nothing was delivered".into())));
+        let hash = self.trace.seal();
+        let steps = self.trace.steps;
+        let verdict = match failed {
+            None => Verdict::Clean,
+            Some((kind, oracle, detail)) => {
+                Verdict::Failed(Failure { kind, oracle, step: steps, detail, last_steps: self.trace.last_steps() })
+            }
+        };
+        Run {
+            seed,
+            hash,
+            checkpoints: core::mem::take(&mut self.trace.checkpoints),
+            steps,
+            virtual_ms: self.now,
+            ledger: self.ledger,
+            oracles: self.oracles.counts,
+            work: self.work,
+            verdict,
+        }
     }
 }

@@ -67,3 +67,135 @@ impl Oracle {
         }
     }
 }
+
+mod messages;
+mod presence;
+mod receipts;
+mod settled;
+mod unread;
+
+use doubletick_core::content::Content;
+use doubletick_core::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
+use doubletick_core::reject::Reject;
+use doubletick_core::time::Timestamp;
+use presence::{Heard, Seen};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was seen from outside, and what was compared.
+#[derive(Default)]
+pub(crate) struct Oracles {
+    /// Comparisons, by [`Oracle`].
+    pub(crate) counts: [u64; Oracle::ALL.len()],
+    broken: Option<(Oracle, String)>,
+    /// The account of each user, once there is one.
+    users: Vec<Option<UserId>>,
+    devices: Vec<Watched>,
+    messages: Vec<Message>,
+    by_id: BTreeMap<MessageId, u32>,
+    /// Which message stands where.
+    positions: BTreeMap<(ConversationId, Seq), u32>,
+    /// When the first message of a conversation was written.
+    began: BTreeMap<ConversationId, u64>,
+    /// The positions of what one device sent into one conversation, by the order of writing.
+    sent: BTreeMap<(u32, ConversationId), BTreeMap<u32, Seq>>,
+    /// What some device of a user has durably stored of a conversation, contiguously.
+    has: BTreeMap<(UserId, ConversationId), Seq>,
+    /// What a user was shown of a conversation.
+    shown: BTreeMap<(UserId, ConversationId), Seq>,
+    /// The watermarks that the store held last: delivered, read.
+    stored_receipts: BTreeMap<(ConversationId, UserId), (Seq, Seq)>,
+    /// Blocks that were ever asked for.
+    blocks: BTreeSet<(UserId, UserId)>,
+    heard: BTreeMap<UserId, Heard>,
+    seen: BTreeMap<(u32, UserId), Seen>,
+}
+
+/// A device as it is seen from outside.
+struct Watched {
+    user: u32,
+    id: Option<DeviceId>,
+    linked_at: u64,
+    /// Where it has put each message.
+    entries: BTreeMap<u32, Seq>,
+}
+
+/// A message as it was written.
+pub(crate) struct Message {
+    pub(crate) conversation: ConversationId,
+    pub(crate) device: u32,
+    sender: DeviceId,
+    pub(crate) id: MessageId,
+    content: Content,
+    /// The how-manieth of its device in its conversation.
+    order: u32,
+    pub(crate) written_at: u64,
+    /// It was stored in the outbox.
+    pub(crate) durable: bool,
+    /// Its position, once anybody was told.
+    seq: Option<Seq>,
+    /// Its acceptance was told to its sender.
+    pub(crate) told: bool,
+    pub(crate) refused: Option<Reject>,
+}
+
+impl Oracles {
+    /// Compares: says what is wrong if it is not right.
+    pub(crate) fn compare(&mut self, oracle: Oracle, right: bool, detail: impl FnOnce() -> String) {
+        self.counts[oracle as usize] += 1;
+        if !right && self.broken.is_none() {
+            self.broken = Some((oracle, detail()));
+        }
+    }
+
+    /// What was found to be wrong.
+    pub(crate) fn broken(&mut self) -> Option<(Oracle, String)> {
+        self.broken.take()
+    }
+
+    pub(crate) fn people(&mut self, users: usize, devices: Vec<u32>) {
+        self.users = vec![None; users];
+        self.devices = devices.into_iter().map(|user| Watched { user, id: None, linked_at: u64::MAX, entries: BTreeMap::new() }).collect();
+    }
+
+    pub(crate) fn users(&self) -> &[Option<UserId>] {
+        &self.users
+    }
+
+    /// A device was told its name.
+    pub(crate) fn linked(&mut self, device: u32, id: DeviceId, now: u64) {
+        let it = &mut self.devices[device as usize];
+        (it.id, it.linked_at) = (Some(id), now);
+        let account = &mut self.users[it.user as usize];
+        let known = account.get_or_insert(id.user);
+        let right = *known == id.user;
+        self.compare(Oracle::Visibility, right, || format!("{id} was linked to another account than its user's other devices"));
+        let same = self.devices.iter().filter(|other| other.id == Some(id)).count();
+        self.compare(Oracle::Visibility, same == 1, || format!("two devices are called {id}"));
+    }
+
+    /// The linked devices of both people.
+    pub(crate) fn devices_of(&self, conversation: ConversationId) -> Vec<DeviceId> {
+        let pair = conversation.pair();
+        self.devices.iter().filter_map(|device| device.id).filter(|id| pair.side(id.user).is_some()).collect()
+    }
+
+    /// A device is told something about a conversation.
+    pub(crate) fn told_of(&mut self, device: u32, conversation: ConversationId) {
+        let id = self.devices[device as usize].id;
+        let takes_part = id.is_some_and(|id| conversation.pair().side(id.user).is_some());
+        self.compare(Oracle::Visibility, takes_part, || {
+            format!("device {device} was told of {conversation}, in which its user takes no part")
+        });
+    }
+
+    pub(crate) fn blocks(&mut self, owner: UserId, user: UserId) {
+        self.blocks.insert((owner, user));
+    }
+
+    fn user_of(&self, device: u32) -> Option<UserId> {
+        self.devices[device as usize].id.map(|id| id.user)
+    }
+}
+
+/// When a clock said something.
+type Local = Timestamp;

@@ -1,0 +1,340 @@
+//! Transactions on their way through the store, and what goes wrong with them.
+//!
+//! A transaction begins (and gets its read version), runs, at once or in rounds of fetching, is committed if nothing that it read was
+//! changed, and is answered. Between any two of these time passes, in which others go on.
+
+use crate::draw::{MILLION, What, Who};
+use crate::fault::FaultKind;
+use crate::slab::Name;
+use crate::store::{Reads, Version, WINDOW_MS};
+use crate::world::{Event, World};
+use doubletick_core::gateway::{Input, Ticket};
+use doubletick_core::store::{Commit, Failure, Missing, Read, Transaction, Write};
+use doubletick_core::transact::{Batch, Outcome};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// After which a client of the store gives up on one that it cannot reach.
+const PATIENCE_MS: u64 = 5_000;
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    /// A gateway.
+    Host(u32, Ticket),
+    /// The registration of a device.
+    Device(u32),
+}
+
+/// How far a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Begin,
+    Run,
+    Commit,
+    /// Its caller has given up, and it is committed all the same.
+    Land,
+    Answer,
+}
+
+/// A transaction.
+pub(crate) struct Flight {
+    origin: Origin,
+    /// For draws: the how-manieth of its origin.
+    number: u64,
+    steps: u64,
+    batch: Arc<Batch>,
+    stage: Stage,
+    begun: u64,
+    version: Version,
+    /// What was fetched; `None` if everything is at hand.
+    fetched: Option<BTreeSet<Read>>,
+    reads: Reads,
+    commit: Option<Commit<Outcome>>,
+    result: Option<Result<Outcome, Failure>>,
+}
+
+impl Flight {
+    fn who(&self) -> Who {
+        match self.origin {
+            Origin::Host(host, _) => Who::Host(host),
+            Origin::Device(device) => Who::Device(device),
+        }
+    }
+}
+
+impl World<'_> {
+    pub(crate) fn submit_for_host(&mut self, host: u32, ticket: Ticket, batch: Arc<Batch>) {
+        self.hosts[host as usize].flights += 1;
+        let number = self.hosts[host as usize].flights;
+        self.submit(Origin::Host(host, ticket), number, batch);
+    }
+
+    pub(crate) fn submit(&mut self, origin: Origin, number: u64, batch: Arc<Batch>) {
+        let mut flight = Flight {
+            origin,
+            number,
+            steps: 0,
+            batch,
+            stage: Stage::Begin,
+            begun: 0,
+            version: Version::default(),
+            fetched: None,
+            reads: Reads::default(),
+            commit: None,
+            result: None,
+        };
+        if self.draws.chance(flight.who(), What::Rounds, number, self.options.rounds) {
+            flight.fetched = Some(BTreeSet::new());
+        }
+        let name = self.flights.insert(flight);
+        self.next_stage(name, Stage::Begin, 0);
+    }
+
+    /// The transaction goes on after the store's latency and what is added to it.
+    fn next_stage(&mut self, name: Name, stage: Stage, more: u64) {
+        let bounds = self.options.store_ms;
+        let draws = self.draws;
+        let Some(flight) = self.flights.get_mut(name) else { return };
+        flight.stage = stage;
+        flight.steps += 1;
+        // A transaction has few stages; its numbers do not meet those of the next.
+        let wait = more + draws.within(flight.who(), What::Store, flight.number << 8 | flight.steps, bounds);
+        self.after(wait, Event::Flight(name));
+    }
+
+    fn end(&mut self, name: Name, result: Result<Outcome, Failure>, more: u64) {
+        if let Some(flight) = self.flights.get_mut(name) {
+            flight.result = Some(result);
+        }
+        self.next_stage(name, Stage::Answer, more);
+    }
+
+    pub(crate) fn fly(&mut self, name: Name) {
+        let Some(flight) = self.flights.get(name) else { return };
+        match flight.stage {
+            Stage::Begin => self.begin(name),
+            Stage::Run => self.run_flight(name),
+            Stage::Commit => self.commit(name),
+            Stage::Land => self.land(name),
+            Stage::Answer => self.answer(name),
+        }
+    }
+
+    /// Whether the store is out of reach for whoever asks.
+    fn is_cut(&mut self, origin: Origin) -> bool {
+        let Origin::Host(host, _) = origin else { return false };
+        let cut = self.hosts[host as usize].cut_until > self.now;
+        if cut {
+            self.host_feels(host, FaultKind::Partition);
+        }
+        cut
+    }
+
+    fn begin(&mut self, name: Name) {
+        let Some(flight) = self.flights.get(name) else { return };
+        let origin = flight.origin;
+        if self.is_cut(origin) {
+            return self.end(name, Err(Failure::Retry), PATIENCE_MS);
+        }
+        if self.overloaded_until > self.now {
+            if !core::mem::replace(&mut self.overload_felt, true) {
+                self.fired(FaultKind::Overload);
+            }
+            return self.end(name, Err(Failure::Unavailable), 0);
+        }
+        let (now, version) = (self.now, self.store.version());
+        if let Some(flight) = self.flights.get_mut(name) {
+            flight.begun = now;
+            flight.version = version;
+        }
+        self.run_flight(name);
+    }
+
+    fn run_flight(&mut self, name: Name) {
+        let Some(flight) = self.flights.get_mut(name) else { return };
+        let (who, number) = (flight.who(), flight.number);
+        if self.now > flight.begun + WINDOW_MS {
+            return self.end(name, Err(Failure::Retry), 0);
+        }
+        flight.reads.clear();
+        let mut at = self.store.at(flight.version, &mut flight.reads, flight.fetched.as_ref());
+        match flight.batch.run(&mut at) {
+            Ok(commit) => {
+                flight.commit = Some(commit);
+                let stalled = self.fault(FaultKind::StoreStall, who, number);
+                let more = if stalled { self.size(FaultKind::StoreStall, who, number) } else { 0 };
+                if more > 0 {
+                    self.fired(FaultKind::StoreStall);
+                }
+                self.next_stage(name, Stage::Commit, more);
+            }
+            Err(Missing(reads)) => {
+                let fetched = flight.fetched.get_or_insert_default();
+                let before = fetched.len();
+                fetched.extend(reads);
+                assert!(fetched.len() > before, "a round of fetching that names nothing new");
+                self.next_stage(name, Stage::Run, 0);
+            }
+        }
+    }
+
+    fn commit(&mut self, name: Name) {
+        let Some(flight) = self.flights.get(name) else { return };
+        let (origin, who, number, begun, version) = (flight.origin, flight.who(), flight.number, flight.begun, flight.version);
+        let writes = flight.commit.as_ref().is_some_and(|commit| !commit.writes.is_empty());
+        if self.now > begun + WINDOW_MS {
+            return self.end(name, Err(Failure::Retry), 0);
+        }
+        if self.fault(FaultKind::TooOld, who, number) {
+            self.fired(FaultKind::TooOld);
+            return self.end(name, Err(Failure::Retry), 0);
+        }
+        if !writes {
+            // What only reads is serialized where its snapshot was.
+            return self.committed(name);
+        }
+        if self.is_cut(origin) {
+            return self.end(name, Err(Failure::Unknown), PATIENCE_MS);
+        }
+        if self.flights.get(name).is_some_and(|flight| self.store.conflicts(&flight.reads, version)) {
+            self.work.conflicts += 1;
+            return self.end(name, Err(Failure::Retry), 0);
+        }
+        if self.fault(FaultKind::Conflict, who, number) {
+            self.fired(FaultKind::Conflict);
+            return self.end(name, Err(Failure::Retry), 0);
+        }
+        if self.fault(FaultKind::UnknownLost, who, number) {
+            self.fired(FaultKind::UnknownLost);
+            let wait = self.size(FaultKind::UnknownLost, who, number);
+            return self.end(name, Err(Failure::Unknown), wait);
+        }
+        if self.fault(FaultKind::LateCommit, who, number) {
+            return self.give_up(name);
+        }
+        self.committed(name);
+    }
+
+    /// The caller hears that nothing is known, and the commit is still on its way.
+    fn give_up(&mut self, name: Name) {
+        let Some(flight) = self.flights.get_mut(name) else { return };
+        let (origin, number, batch) = (flight.origin, flight.number, Arc::clone(&flight.batch));
+        let late = Flight {
+            origin,
+            number,
+            steps: 128,
+            batch,
+            stage: Stage::Land,
+            begun: flight.begun,
+            version: flight.version,
+            fetched: None,
+            reads: core::mem::take(&mut flight.reads),
+            commit: flight.commit.take(),
+            result: None,
+        };
+        let wait = self.size(FaultKind::LateCommit, late.who(), number);
+        let late = self.flights.insert(late);
+        self.next_stage(late, Stage::Land, wait);
+        self.end(name, Err(Failure::Unknown), 0);
+    }
+
+    fn land(&mut self, name: Name) {
+        let Some(flight) = self.flights.remove(name) else { return };
+        let Some(commit) = flight.commit else { return };
+        if self.now > flight.begun + WINDOW_MS || self.store.conflicts(&flight.reads, flight.version) {
+            return;
+        }
+        self.fired(FaultKind::LateCommit);
+        self.apply(&commit.writes);
+    }
+
+    fn committed(&mut self, name: Name) {
+        let Some(flight) = self.flights.get_mut(name) else { return };
+        let Some(commit) = flight.commit.take() else { return };
+        let (who, number, version) = (flight.who(), flight.number, flight.version);
+        let batch = Arc::clone(&flight.batch);
+        self.oracles.answered(&self.store, version, &batch, &commit.answer);
+        assert!(commit.answer.damaged.is_empty(), "nothing damages rows here: {:?}", commit.answer.damaged);
+        let wrote = !commit.writes.is_empty();
+        if wrote {
+            self.apply(&commit.writes);
+        }
+        if wrote && self.fault(FaultKind::UnknownCommitted, who, number) {
+            self.fired(FaultKind::UnknownCommitted);
+            let wait = self.size(FaultKind::UnknownCommitted, who, number);
+            return self.end(name, Err(Failure::Unknown), wait);
+        }
+        self.end(name, Ok(commit.answer), 0);
+    }
+
+    /// The writes are there from now on, and bells ring.
+    fn apply(&mut self, writes: &[Write]) {
+        self.work.commits += 1;
+        for write in writes {
+            self.trace.bytes(write.key().as_bytes());
+            match write {
+                Write::Set(_, value) => self.trace.bytes(value),
+                Write::Clear(_) => self.trace.number(0),
+                Write::Max(_, number) | Write::Add(_, number) => self.trace.number(*number),
+            }
+        }
+        self.store.commit(self.now, writes);
+        self.oracles.committed(writes);
+        for write in writes {
+            if let Write::Add(key, _) = write
+                && let Some(host) = self.bells.get(key).copied()
+            {
+                self.ring(host);
+            }
+        }
+    }
+
+    fn ring(&mut self, host: u32) {
+        self.hosts[host as usize].bells += 1;
+        let (who, number) = (Who::Host(host), self.hosts[host as usize].bells);
+        if self.fault(FaultKind::BellLost, who, number) {
+            return self.fired(FaultKind::BellLost);
+        }
+        let mut wait = self.draws.within(who, What::Detail(1), number, self.options.store_ms);
+        if self.fault(FaultKind::BellLate, who, number) {
+            self.fired(FaultKind::BellLate);
+            wait += self.size(FaultKind::BellLate, who, number);
+        }
+        self.after(wait, Event::Bell(host));
+        if self.fault(FaultKind::BellTwice, who, number) {
+            self.fired(FaultKind::BellTwice);
+            let later = self.size(FaultKind::BellTwice, who, number);
+            self.after(wait + later, Event::Bell(host));
+        }
+    }
+
+    fn answer(&mut self, name: Name) {
+        let Some(flight) = self.flights.get(name) else { return };
+        let (origin, good) = (flight.origin, flight.result.as_ref().is_some_and(Result::is_ok));
+        if let Origin::Host(host, _) = origin {
+            if self.hosts[host as usize].gateway.is_none() {
+                self.flights.remove(name);
+                return;
+            }
+            if self.is_paused(host, Event::Flight(name)) {
+                return;
+            }
+        }
+        if good && self.is_cut(origin) {
+            // The answer is lost on its way.
+            return self.end(name, Err(Failure::Unknown), PATIENCE_MS);
+        }
+        let Some(flight) = self.flights.remove(name) else { return };
+        let Some(result) = flight.result else { return };
+        match origin {
+            Origin::Host(host, ticket) => self.tell_host(host, Input::Transacted(ticket, result)),
+            Origin::Device(device) => self.registered(device, result),
+        }
+    }
+
+    /// Whether something happens to a part of a million of those that are counted.
+    pub(crate) fn now_and_then(&self, who: Who, detail: u32, counter: u64, one_in: u64) -> bool {
+        self.draws.chance(who, What::Detail(detail), counter, (u64::from(MILLION) / one_in.max(1)) as u32)
+    }
+}

@@ -1,0 +1,423 @@
+//! Links between apps and gateways: in order, as TCP is, and as unreliable.
+
+use crate::draw::{What, Who};
+use crate::fault::FaultKind;
+use crate::slab::Name;
+use crate::world::{Event, World};
+use doubletick_core::client;
+use doubletick_core::frame::{ClientFrame, CloseReason, ServerFrame};
+use doubletick_core::gateway::{ConnId, Input};
+use doubletick_core::time::Millis;
+use std::collections::VecDeque;
+
+/// How long an app waits for a connection to be made.
+const DIAL_PATIENCE_MS: u64 = 15_000;
+/// What a sending machine takes from its process for a connection that swallows everything.
+const SOCKET_BUFFER: u32 = 64 * 1024;
+/// How soon after a blackout what was lost in it is sent again.
+const RETRANSMIT_MS: u64 = 300;
+
+/// A connection, or the attempt to make one.
+pub(crate) struct Link {
+    device: u32,
+    run: u32,
+    host: u32,
+    conn: Option<ConnId>,
+    up: VecDeque<Item<ClientFrame>>,
+    down: VecDeque<Item<Down>>,
+    /// What is sent from here on never arrives.
+    mute_up: bool,
+    mute_down: bool,
+    client_gone: bool,
+    host_gone: bool,
+    open: bool,
+    /// When the last thing on its way arrives.
+    last_up: u64,
+    last_down: u64,
+    /// The client reads slowly.
+    slow: bool,
+    /// Bytes that the gateway's machine took for it while it was mute.
+    swallowed: u32,
+}
+
+struct Item<T> {
+    at: u64,
+    /// When it would have arrived without a fault of its own.
+    due: u64,
+    what: T,
+}
+
+enum Down {
+    /// A frame, and the bytes that count as unflushed until it arrives.
+    Frame(ServerFrame, u32),
+    /// The end, with the close code if it gets through.
+    Close(Option<CloseReason>),
+}
+
+impl World<'_> {
+    /// The app wants a connection.
+    pub(crate) fn dial(&mut self, device: u32) {
+        let it = &mut self.devices[device as usize];
+        it.dials += 1;
+        let (run, dial) = (it.run, it.dials);
+        let who = Who::Device(device);
+        let slot = self.draws.below(who, What::Detail(2), dial, self.slots.len() as u64) as usize;
+        let host = self.slots[slot].current;
+        let slow = self.fault(FaultKind::SlowReader, who, dial);
+        let link = self.links.insert(Link {
+            device,
+            run,
+            host: host.unwrap_or(u32::MAX),
+            conn: None,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            mute_up: false,
+            mute_down: false,
+            client_gone: false,
+            host_gone: true,
+            open: false,
+            last_up: 0,
+            last_down: 0,
+            slow,
+            swallowed: 0,
+        });
+        self.devices[device as usize].link = Some(link);
+        let latency = self.latency(who, dial << 32);
+        if self.devices[device as usize].offline_until > self.now {
+            self.device_feels(device, FaultKind::Offline);
+            self.after(100, Event::DialEnds(link));
+        } else if host.is_none() {
+            self.after(2 * latency, Event::DialEnds(link));
+        } else if self.fault(FaultKind::Refused, who, dial) {
+            self.fired(FaultKind::Refused);
+            self.after(2 * latency, Event::DialEnds(link));
+        } else if self.fault(FaultKind::DialLost, who, dial) {
+            self.fired(FaultKind::DialLost);
+            self.after(DIAL_PATIENCE_MS, Event::DialEnds(link));
+        } else {
+            self.after(latency, Event::Dial(link));
+        }
+    }
+
+    /// An attempt reaches the gateway.
+    pub(crate) fn dial_arrives(&mut self, name: Name) {
+        let Some(link) = self.links.get(name).filter(|link| !link.client_gone) else { return };
+        let (device, host) = (link.device, link.host);
+        let it = &self.hosts[host as usize];
+        if it.gateway.is_none() {
+            return self.after(1, Event::DialEnds(name));
+        }
+        if it.dark_until > self.now {
+            self.host_feels(host, FaultKind::Blackout);
+            return self.after(DIAL_PATIENCE_MS, Event::DialEnds(name));
+        }
+        if it.paused_until > self.now {
+            // The machine takes the connection, and the process does not answer.
+            self.after(DIAL_PATIENCE_MS, Event::DialEnds(name));
+        }
+        if self.is_paused(host, Event::Dial(name)) {
+            return;
+        }
+        let conn = self.accept(host, name);
+        if let Some(link) = self.links.get_mut(name) {
+            link.conn = Some(conn);
+            link.host_gone = false;
+        }
+        let latency = self.latency(Who::Device(device), (conn.0 << 32) | 1);
+        self.after(latency, Event::Dialed(name));
+        self.tell_host(host, Input::Connected(conn));
+    }
+
+    /// The client has its connection.
+    pub(crate) fn dialed(&mut self, name: Name) {
+        let Some(link) = self.links.get_mut(name).filter(|link| !link.client_gone && !link.open) else { return };
+        link.open = true;
+        let (device, run) = (link.device, link.run);
+        let fresh = self.secret(Who::Device(device), 1 + self.devices[device as usize].dials);
+        self.tell_device(device, run, client::Input::Connected { fresh });
+    }
+
+    /// An attempt has failed.
+    pub(crate) fn dial_ends(&mut self, name: Name) {
+        if self.links.get(name).is_some_and(|link| !link.open) {
+            self.after(1, Event::HostHears(name));
+            self.client_hears(name);
+        }
+    }
+
+    fn latency(&self, who: Who, counter: u64) -> u64 {
+        self.draws.within(who, What::Latency, counter, self.options.latency_ms)
+    }
+
+    /// What goes wrong with a frame on its way: `None` if it is lost, else how much later it arrives.
+    fn mishaps(&mut self, name: Name, device: u32, counter: u64, up: bool) -> Option<(u64, bool)> {
+        let who = Who::Device(device);
+        if self.fault(FaultKind::Reset, who, counter) {
+            self.fired(FaultKind::Reset);
+            self.break_link(name);
+            return None;
+        }
+        let half = self.fault(FaultKind::HalfOpen, who, counter);
+        let one = self.fault(FaultKind::OneWay, who, counter);
+        if half || one {
+            self.fired(if half { FaultKind::HalfOpen } else { FaultKind::OneWay });
+            if let Some(link) = self.links.get_mut(name) {
+                link.mute_up |= half || up;
+                link.mute_down |= half || !up;
+            }
+            return None;
+        }
+        let mut more = 0;
+        let mut delayed = false;
+        if self.fault(FaultKind::Delay, who, counter) {
+            more += self.size(FaultKind::Delay, who, counter);
+            delayed = true;
+        }
+        if self.fault(FaultKind::Stall, who, counter) {
+            self.fired(FaultKind::Stall);
+            more += self.size(FaultKind::Stall, who, counter);
+        }
+        Some((more, delayed))
+    }
+
+    /// The next number of a device's frames, for draws.
+    fn frame_number(&mut self, device: u32) -> u64 {
+        let it = &mut self.devices[device as usize];
+        it.frames += 1;
+        it.frames
+    }
+
+    pub(crate) fn send_up(&mut self, name: Name, frame: ClientFrame) {
+        let Some(link) = self.links.get(name) else { return };
+        let device = link.device;
+        let counter = self.frame_number(device);
+        if link_is_mute(self.links.get(name), true) {
+            return;
+        }
+        let Some((more, delayed)) = self.mishaps(name, device, counter, true) else { return };
+        let due = self.now + self.latency(Who::Device(device), counter);
+        let Some(link) = self.links.get_mut(name) else { return };
+        let due = due.max(link.last_up);
+        let at = due + more;
+        link.last_up = at;
+        link.up.push_back(Item { at, due: if delayed { due } else { at }, what: frame });
+        self.at(at, Event::Up(name));
+    }
+
+    /// Sends a frame; says whether it counts as handed to the network at once.
+    pub(crate) fn send_down(&mut self, name: Name, frame: ServerFrame, cost: u32) -> bool {
+        let Some(link) = self.links.get_mut(name) else { return true };
+        let (device, slow) = (link.device, link.slow);
+        if link.mute_down {
+            link.swallowed = link.swallowed.saturating_add(cost);
+            return link.swallowed < SOCKET_BUFFER;
+        }
+        let unflushed = if slow { cost } else { 0 };
+        self.push_down(name, device, Down::Frame(frame, unflushed));
+        !slow
+    }
+
+    fn push_down(&mut self, name: Name, device: u32, what: Down) {
+        let counter = self.frame_number(device);
+        let Some((mut more, delayed)) = self.mishaps(name, device, counter, false) else { return };
+        if self.links.get(name).is_some_and(|link| link.slow) && !self.healed {
+            let pause = self.size(FaultKind::SlowReader, Who::Device(device), counter);
+            if pause > 0 {
+                self.fired(FaultKind::SlowReader);
+            }
+            more += pause;
+        }
+        let due = self.now + self.latency(Who::Device(device), counter);
+        let Some(link) = self.links.get_mut(name) else { return };
+        let due = due.max(link.last_down);
+        let at = due + more;
+        link.last_down = at;
+        link.down.push_back(Item { at, due: if delayed { due } else { at }, what });
+        self.at(at, Event::Down(name));
+    }
+
+    /// A delay counts if anything happened while it lasted.
+    fn delayed(&mut self, at: u64, due: u64) {
+        if due < at && self.before >= due {
+            self.fired(FaultKind::Delay);
+        }
+    }
+
+    /// A frame reaches the gateway's machine.
+    pub(crate) fn up(&mut self, name: Name) {
+        let Some(link) = self.links.get(name).filter(|link| !link.host_gone && !link.up.is_empty()) else { return };
+        let (device, host) = (link.device, link.host);
+        if self.is_paused(host, Event::Up(name)) || self.is_dark(host, Event::Up(name)) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(name) else { return };
+        let (Some(item), Some(conn)) = (link.up.pop_front(), link.conn) else { return };
+        self.delayed(item.at, item.due);
+        let who = Who::Device(device);
+        let counter = self.devices[device as usize].frames;
+        if self.fault(FaultKind::Garbage, who, counter) {
+            self.fired(FaultKind::Garbage);
+            let reason =
+                if self.size(FaultKind::Garbage, who, counter).is_multiple_of(2) { CloseReason::Protocol } else { CloseReason::TooLarge };
+            return self.tell_host(host, Input::Broken(conn, reason));
+        }
+        let heard = self.hosts[host as usize].clock.read(self.now);
+        self.oracles.heard(device, heard, self.now);
+        self.tell_host(host, Input::Frame(conn, item.what));
+    }
+
+    fn is_dark(&mut self, host: u32, event: Event) -> bool {
+        let until = self.hosts[host as usize].dark_until;
+        let dark = until > self.now;
+        if dark {
+            self.host_feels(host, FaultKind::Blackout);
+            self.at(until + RETRANSMIT_MS, event);
+        }
+        dark
+    }
+
+    /// A frame reaches the client.
+    pub(crate) fn down(&mut self, name: Name) {
+        let Some(link) = self.links.get(name).filter(|link| !link.down.is_empty()) else { return };
+        let host = link.host;
+        if self.is_dark(host, Event::Down(name)) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(name) else { return };
+        let Some(item) = link.down.pop_front() else { return };
+        let (device, run, conn, client_gone, host_gone) = (link.device, link.run, link.conn, link.client_gone, link.host_gone);
+        self.delayed(item.at, item.due);
+        match item.what {
+            Down::Frame(frame, unflushed) => {
+                if unflushed > 0
+                    && !host_gone
+                    && let Some(conn) = conn
+                {
+                    self.tell_host(host, Input::Flushed(conn, unflushed));
+                }
+                if !client_gone {
+                    self.frame_comes(device, run, frame);
+                }
+            }
+            Down::Close(reason) if !client_gone => {
+                if let Some(link) = self.links.get_mut(name) {
+                    link.client_gone = true;
+                }
+                self.forget_link(device, name);
+                self.tell_device(device, run, client::Input::Disconnected { reason });
+                self.tidy(name);
+            }
+            Down::Close(_) => self.tidy(name),
+        }
+    }
+
+    /// The gateway closes a connection, with a goodbye.
+    pub(crate) fn host_closes(&mut self, name: Name, reason: CloseReason, retry_after: Millis) {
+        let Some(link) = self.links.get_mut(name) else { return };
+        link.host_gone = true;
+        let device = link.device;
+        if link.mute_down {
+            return self.tidy(name);
+        }
+        let counter = self.devices[device as usize].frames;
+        if self.fault(FaultKind::GoodbyeLost, Who::Device(device), counter) {
+            self.fired(FaultKind::GoodbyeLost);
+            return self.push_down(name, device, Down::Close(None));
+        }
+        self.push_down(name, device, Down::Frame(ServerFrame::Goodbye { reason, retry_after }, 0));
+        if !link_is_mute(self.links.get(name), false) {
+            self.push_down(name, device, Down::Close(Some(reason)));
+        }
+    }
+
+    /// The gateway's process is gone.
+    pub(crate) fn host_vanishes(&mut self, name: Name, word: bool) {
+        let Some(link) = self.links.get_mut(name) else { return };
+        link.host_gone = true;
+        if word && !link.mute_down {
+            let device = link.device;
+            let latency = self.latency(Who::Device(device), u64::MAX);
+            self.after(latency, Event::ClientHears(name));
+        } else {
+            link.mute_down = true;
+        }
+        self.tidy(name);
+    }
+
+    /// The app is gone, or wants no more of this connection.
+    pub(crate) fn client_vanishes(&mut self, name: Name, word: bool) {
+        let Some(link) = self.links.get_mut(name) else { return };
+        link.client_gone = true;
+        let (device, last) = (link.device, link.last_up);
+        if word && !link.mute_up {
+            let at = last.max(self.now + self.latency(Who::Device(device), u64::MAX));
+            self.at(at, Event::HostHears(name));
+        } else {
+            link.mute_up = true;
+        }
+        self.forget_link(device, name);
+        self.tidy(name);
+    }
+
+    /// Both ends learn that the connection is gone, each in its time; what was under way is lost.
+    pub(crate) fn break_link(&mut self, name: Name) {
+        let Some(link) = self.links.get_mut(name) else { return };
+        link.up.clear();
+        link.down.clear();
+        let device = link.device;
+        (link.mute_up, link.mute_down) = (true, true);
+        let latency = self.latency(Who::Device(device), u64::MAX);
+        self.after(latency, Event::ClientHears(name));
+        self.after(latency + 1, Event::HostHears(name));
+    }
+
+    /// Nothing passes any more, and nobody is told.
+    pub(crate) fn mute(&mut self, name: Name) {
+        if let Some(link) = self.links.get_mut(name) {
+            (link.mute_up, link.mute_down) = (true, true);
+            link.up.clear();
+            link.down.clear();
+        }
+    }
+
+    pub(crate) fn client_hears(&mut self, name: Name) {
+        let Some(link) = self.links.get_mut(name).filter(|link| !link.client_gone) else { return };
+        link.client_gone = true;
+        let (device, run) = (link.device, link.run);
+        self.forget_link(device, name);
+        self.tell_device(device, run, client::Input::Disconnected { reason: None });
+        self.tidy(name);
+    }
+
+    pub(crate) fn host_hears(&mut self, name: Name) {
+        let Some(link) = self.links.get(name).filter(|link| !link.host_gone) else { return };
+        let (host, conn) = (link.host, link.conn);
+        if self.is_paused(host, Event::HostHears(name)) {
+            return;
+        }
+        if let Some(link) = self.links.get_mut(name) {
+            link.host_gone = true;
+        }
+        if let Some(conn) = conn {
+            self.hosts[host as usize].conns.remove(&conn);
+            self.tell_host(host, Input::Closed(conn));
+        }
+        self.tidy(name);
+    }
+
+    fn forget_link(&mut self, device: u32, name: Name) {
+        let held = &mut self.devices[device as usize].link;
+        *held = held.filter(|held| *held != name);
+    }
+
+    /// Forgets a link that both ends have left.
+    fn tidy(&mut self, name: Name) {
+        if self.links.get(name).is_some_and(|link| link.client_gone && link.host_gone) {
+            self.links.remove(name);
+        }
+    }
+}
+
+fn link_is_mute(link: Option<&Link>, up: bool) -> bool {
+    link.is_none_or(|link| if up { link.mute_up } else { link.mute_down })
+}

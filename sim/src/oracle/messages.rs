@@ -1,0 +1,140 @@
+//! NO_LOSS, VISIBLE_ONCE, TOTAL_ORDER, SENDER_ORDER, DEDUP and VISIBILITY, as messages come and go.
+
+use super::{Message, Oracle, Oracles};
+use crate::store::Store;
+use doubletick_core::content::Content;
+use doubletick_core::frame::{Delivery, Sender};
+use doubletick_core::id::{ConversationId, MessageId, Seq};
+use doubletick_core::reject::Reject;
+use doubletick_core::rows::{self, LogEntry, Row};
+
+impl Oracles {
+    /// Somebody has written a message.
+    pub(crate) fn written(&mut self, device: u32, conversation: ConversationId, id: MessageId, content: &Content, now: u64) {
+        let Some(sender) = self.devices[device as usize].id else { return };
+        let order = self.messages.iter().rev().find(|message| message.device == device && message.conversation == conversation);
+        let order = order.map_or(0, |message| message.order + 1);
+        self.began.entry(conversation).or_insert(now);
+        self.by_id.insert(id, self.messages.len() as u32);
+        self.messages.push(Message {
+            conversation,
+            device,
+            sender,
+            id,
+            content: content.clone(),
+            order,
+            written_at: now,
+            durable: false,
+            seq: None,
+            told: false,
+            refused: None,
+        });
+    }
+
+    /// It is stored in the outbox.
+    pub(crate) fn durable(&mut self, id: MessageId) {
+        if let Some(message) = self.by_id.get(&id) {
+            self.messages[*message as usize].durable = true;
+        }
+    }
+
+    /// Its sender was told that it stands at a position.
+    pub(crate) fn accepted(&mut self, device: u32, conversation: ConversationId, id: MessageId, seq: Seq, store: &Store) {
+        let Some(nth) = self.by_id.get(&id).copied() else { return };
+        let right = self.messages[nth as usize].conversation == conversation && self.messages[nth as usize].device == device;
+        self.compare(Oracle::Visibility, right, || format!("device {device} was told of {id} in {conversation}, and did not send that"));
+        self.messages[nth as usize].told = true;
+        self.place(nth, seq);
+        self.put(device, nth, seq);
+        let entry = store.latest(&rows::log(conversation, seq).key).and_then(|value| LogEntry::decode(value).ok());
+        let message = &self.messages[nth as usize];
+        let held = entry.is_some_and(|entry| entry.id == id && entry.sender == message.sender);
+        self.compare(Oracle::NoLoss, held, || format!("{id} was accepted at {seq} of {conversation}, where the store does not hold it"));
+    }
+
+    /// Its sender was told that it will never be taken.
+    pub(crate) fn refused(&mut self, id: MessageId, reject: Reject) {
+        let Some(nth) = self.by_id.get(&id).copied() else { return };
+        let message = &mut self.messages[nth as usize];
+        message.refused = Some(reject);
+        let (sender, conversation, told, seq) = (message.sender.user, message.conversation, message.told, message.seq);
+        let peer = conversation.pair().peer(sender);
+        let blocked = peer.is_some_and(|peer| self.blocks.contains(&(sender, peer)) || self.blocks.contains(&(peer, sender)));
+        self.compare(Oracle::NoLoss, reject == Reject::NotAllowed && blocked, || format!("{id} was refused for ever: {reject:?}"));
+        self.compare(Oracle::Dedup, !told && seq.is_none(), || format!("{id} was refused for ever, and stands in the log"));
+    }
+
+    /// A message stands at a position, as somebody was told.
+    fn place(&mut self, nth: u32, seq: Seq) {
+        let message = &mut self.messages[nth as usize];
+        let (id, conversation, device, order) = (message.id, message.conversation, message.device, message.order);
+        let first = *message.seq.get_or_insert(seq);
+        self.compare(Oracle::Dedup, first == seq, || format!("{id} stands at {first} and at {seq} of {conversation}"));
+        let there = *self.positions.entry((conversation, seq)).or_insert(nth);
+        let other = self.messages[there as usize].id;
+        self.compare(Oracle::TotalOrder, there == nth, || format!("{other} and {id} both stand at {seq} of {conversation}"));
+        let sent = self.sent.entry((device, conversation)).or_default();
+        let before = sent.range(..order).next_back().is_none_or(|(_, earlier)| *earlier < seq);
+        let after = sent.range(order + 1..).next().is_none_or(|(_, later)| *later > seq);
+        sent.insert(order, seq);
+        self.compare(Oracle::SenderOrder, before && after, || {
+            format!("device {device} wrote {id} as number {order} into {conversation}, and at {seq} it stands out of turn")
+        });
+    }
+
+    /// A device has a message at a position.
+    fn put(&mut self, device: u32, nth: u32, seq: Seq) {
+        let first = *self.devices[device as usize].entries.entry(nth).or_insert(seq);
+        let id = self.messages[nth as usize].id;
+        self.compare(Oracle::VisibleOnce, first == seq, || format!("device {device} has {id} at {first} and at {seq}"));
+    }
+
+    /// A device has stored an entry. `before` is its cursor before that; `again` and `new` are as the record and the disk say.
+    pub(crate) fn entry(
+        &mut self,
+        device: u32,
+        conversation: ConversationId,
+        delivery: &Delivery,
+        before: Option<Seq>,
+        again: bool,
+        new: bool,
+    ) {
+        let (id, seq) = (delivery.id, delivery.seq);
+        self.told_of(device, conversation);
+        let Some(nth) = self.by_id.get(&id).copied() else {
+            return self
+                .compare(Oracle::Visibility, false, || format!("device {device} got {id} at {seq} of {conversation}; nobody wrote it"));
+        };
+        self.same_message(device, conversation, nth, delivery);
+        self.place(nth, seq);
+        self.put(device, nth, seq);
+
+        let own = self.messages[nth as usize].device == device;
+        self.compare(Oracle::VisibleOnce, own || new != again, || {
+            format!("device {device} got {id} at {seq} of {conversation}: again is {again}, new is {new}")
+        });
+        if again {
+            return;
+        }
+        let linked_at = self.devices[device as usize].linked_at;
+        let from_the_start = self.began.get(&conversation).is_some_and(|began| linked_at < *began);
+        let follows = match before {
+            Some(before) => seq == before.next(),
+            None => !from_the_start || seq == Seq::START.next(),
+        };
+        self.compare(Oracle::TotalOrder, follows, || {
+            format!("device {device} stored {seq} of {conversation} after {before:?}: something is missing between")
+        });
+    }
+
+    /// What a device got is what was written, and is said to be by whom it is.
+    fn same_message(&mut self, device: u32, conversation: ConversationId, nth: u32, delivery: &Delivery) {
+        let Some(to) = self.devices[device as usize].id else { return };
+        let message = &self.messages[nth as usize];
+        let from = if message.sender.user == to.user { Sender::Own(message.sender.serial) } else { Sender::Peer(message.sender.serial) };
+        let same = message.conversation == conversation && message.content.body_for(to) == delivery.body.as_ref() && from == delivery.from;
+        self.compare(Oracle::Visibility, same, || {
+            format!("device {device} got {} of {conversation}, and not as it was written", delivery.id)
+        });
+    }
+}

@@ -1,0 +1,68 @@
+//! RECEIPT_TRUTH: what the ticks say, and what the store holds of it, against what devices have and people were shown.
+
+use super::{Oracle, Oracles};
+use doubletick_core::id::{ConversationId, Seq, UserId};
+use doubletick_core::rows::{Place, Receipt, Row};
+use doubletick_core::store::Write;
+
+/// Bytes of a receipt's key: only those are looked at.
+const RECEIPT_KEY: usize = 27;
+
+impl Oracles {
+    /// A device has everything up to here on its disk.
+    pub(crate) fn has(&mut self, device: u32, conversation: ConversationId, upto: Option<Seq>) {
+        if let (Some(user), Some(upto)) = (self.user_of(device), upto) {
+            let has = self.has.entry((user, conversation)).or_default();
+            *has = (*has).max(upto);
+        }
+    }
+
+    /// A user was shown everything up to here.
+    pub(crate) fn shown(&mut self, device: u32, conversation: ConversationId, upto: Seq) {
+        if let Some(user) = self.user_of(device) {
+            let shown = self.shown.entry((user, conversation)).or_default();
+            *shown = (*shown).max(upto);
+        }
+    }
+
+    /// A device was told how far the other side is: what it had, and what it has from now on.
+    pub(crate) fn ticks(&mut self, device: u32, conversation: ConversationId, before: (Seq, Seq), after: (Seq, Seq)) {
+        self.told_of(device, conversation);
+        let forward = before.0 <= after.0 && before.1 <= after.1;
+        self.compare(Oracle::ReceiptTruth, forward, || format!("the ticks of device {device} in {conversation} went back"));
+        if let Some(peer) = self.user_of(device).and_then(|user| conversation.pair().peer(user)) {
+            self.true_marks(conversation, peer, after, "a device was told");
+        }
+    }
+
+    /// Writes are there from now on.
+    pub(crate) fn committed(&mut self, writes: &[Write]) {
+        for write in writes {
+            if write.key().as_bytes().len() == RECEIPT_KEY
+                && let Write::Set(key, value) = write
+                && let Some(Place::Receipt(conversation, user)) = Place::of(key)
+                && let Ok(Receipt { delivered, read }) = Receipt::decode(value)
+            {
+                let before = self.stored_receipts.insert((conversation, user), (delivered, read)).unwrap_or_default();
+                let forward = before.0 <= delivered && before.1 <= read && read <= delivered;
+                self.compare(Oracle::ReceiptTruth, forward, || {
+                    format!("the watermarks of {user} in {conversation} went from {before:?} to {delivered} and {read}")
+                });
+                self.true_marks(conversation, user, (delivered, read), "the store holds");
+            }
+        }
+    }
+
+    fn true_marks(&mut self, conversation: ConversationId, user: UserId, (delivered, read): (Seq, Seq), where_from: &str) {
+        let has = self.has.get(&(user, conversation)).copied().unwrap_or_default();
+        let shown = self.shown.get(&(user, conversation)).copied().unwrap_or_default();
+        self.compare(Oracle::ReceiptTruth, delivered <= has && read <= shown, || {
+            format!("{where_from} that {user} has {conversation} up to {delivered} and read it up to {read}: it is {has} and {shown}")
+        });
+    }
+
+    /// The watermarks that the store holds of a user.
+    pub(crate) fn stored_receipt(&self, conversation: ConversationId, user: UserId) -> (Seq, Seq) {
+        self.stored_receipts.get(&(conversation, user)).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,62 @@
+//! UNREAD: what a chat list says, against a recount of the log in the same state of the store.
+
+use super::{Oracle, Oracles};
+use crate::store::{Reads, Store, Version};
+use doubletick_core::command::{Command, Reply};
+use doubletick_core::frame::Chat;
+use doubletick_core::id::{ConversationId, Seq, UserId};
+use doubletick_core::rows::{self, LogEntry, Receipt, Row};
+use doubletick_core::store::Snapshot;
+use doubletick_core::transact::{Batch, Outcome};
+
+impl Oracles {
+    /// A transaction has its answer, from the state at a version.
+    pub(crate) fn answered(&mut self, store: &Store, version: Version, batch: &Batch, outcome: &Outcome) {
+        for (command, reply) in batch.commands.iter().zip(&outcome.replies) {
+            if let (Command::ListChats { user, after: None }, Ok(Reply::Chats { chats, more: false })) = (command, reply) {
+                self.recount(store, version, *user, chats);
+            }
+        }
+    }
+
+    fn recount(&mut self, store: &Store, version: Version, user: UserId, chats: &[Chat]) {
+        for chat in chats {
+            self.told_of_user(user, chat.conversation);
+            let (head, unread) = count(store, version, chat.conversation, user);
+            self.compare(Oracle::Unread, chat.unread == unread && chat.head == head, || {
+                format!(
+                    "{user} was told of {} unread up to {} in {}; a recount says {unread} and {head}",
+                    chat.unread, chat.head, chat.conversation
+                )
+            });
+        }
+        let of_user = self.began.keys().filter(|conversation| conversation.pair().side(user).is_some());
+        let missing = of_user.copied().find(|conversation| {
+            let listed = chats.iter().any(|chat| chat.conversation == *conversation);
+            !listed && count(store, version, *conversation, user).0 > Seq::START
+        });
+        self.compare(Oracle::Unread, missing.is_none(), || format!("{missing:?} is not on the chat list of {user}"));
+    }
+
+    fn told_of_user(&mut self, user: UserId, conversation: ConversationId) {
+        let takes_part = conversation.pair().side(user).is_some();
+        self.compare(Oracle::Visibility, takes_part, || format!("{user} was told of {conversation}"));
+    }
+}
+
+/// The last position, and the messages of the other side after what the user has read.
+fn count(store: &Store, version: Version, conversation: ConversationId, user: UserId) -> (Seq, u64) {
+    let mut reads = Reads::default();
+    let mut at = store.at(version, &mut reads, None);
+    let receipt = at.get(&rows::receipt(conversation, user).key).ok().flatten();
+    let read = receipt.and_then(|value| Receipt::decode(&value).ok()).unwrap_or_default().read;
+    let log = at.scan(&rows::log_page(conversation, Seq::START, u32::MAX)).unwrap_or_default();
+    let mut unread = 0;
+    let mut head = Seq::START;
+    for (key, value) in log {
+        head = rows::log_of(&key).unwrap_or_default();
+        let theirs = LogEntry::decode(&value).is_ok_and(|entry| entry.sender.user != user);
+        unread += u64::from(theirs && head > read);
+    }
+    (head, unread)
+}

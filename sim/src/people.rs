@@ -1,0 +1,172 @@
+//! What people do.
+
+use crate::draw::{What, Who};
+use crate::scenario::Operation;
+use crate::world::{Event, World};
+use doubletick_core::client::{Ask, Input, Outgoing, Tag};
+use doubletick_core::content::{Body, Content, Parts};
+use doubletick_core::frame::{Privacy, UserList};
+use doubletick_core::id::{ConversationId, MessageId, Seq, UserId};
+
+impl World<'_> {
+    /// How long until somebody does something again.
+    pub(crate) fn pause_of(&self, device: u32) -> u64 {
+        let acts = self.devices[device as usize].acts;
+        self.draws.within(Who::Device(device), What::Pace, acts, self.options.pace_ms)
+    }
+
+    /// Somebody does something, and will again.
+    pub(crate) fn act(&mut self, device: u32) {
+        if self.healed {
+            return;
+        }
+        self.devices[device as usize].acts += 1;
+        let pause = self.pause_of(device).max(1);
+        self.after(pause, Event::Act(device));
+        if self.devices[device as usize].machine.is_none() {
+            return;
+        }
+        let acts = self.devices[device as usize].acts;
+        let total: u32 = self.options.weights.iter().sum();
+        let mut drawn = self.draws.below(Who::Device(device), What::Operation, acts, u64::from(total)) as u32;
+        for operation in Operation::ALL {
+            let weight = self.options.weights[operation as usize];
+            if drawn < weight {
+                return self.operate(device, operation);
+            }
+            drawn -= weight;
+        }
+    }
+
+    /// A number for the details of what somebody does.
+    fn detail(&self, device: u32, number: u32, below: u64) -> u64 {
+        self.draws.below(Who::Device(device), What::Detail(16 + number), self.devices[device as usize].acts, below)
+    }
+
+    /// Somebody else who has an account.
+    fn other(&self, device: u32) -> Option<UserId> {
+        let own = self.devices[device as usize].user as usize;
+        let users = self.oracles.users();
+        let others: Vec<UserId> = users.iter().enumerate().filter(|(user, _)| *user != own).filter_map(|(_, id)| *id).collect();
+        let nth = self.detail(device, 0, others.len() as u64) as usize;
+        others.get(nth).copied()
+    }
+
+    fn talk_with(&self, device: u32, other: UserId) -> Option<ConversationId> {
+        let own = self.devices[device as usize].id?.user;
+        ConversationId::direct(own, other)
+    }
+
+    fn operate(&mut self, device: u32, operation: Operation) {
+        match operation {
+            Operation::Write => self.write_to_somebody(device, 1),
+            Operation::Burst => self.write_to_somebody(device, 2 + self.detail(device, 1, 12)),
+            Operation::Reply => {
+                if let Some(conversation) = self.devices[device as usize].last_chat {
+                    self.write(device, conversation, 0);
+                }
+            }
+            Operation::Show => self.show(device),
+            Operation::Typing => {
+                let it = &mut self.devices[device as usize];
+                it.typing = !it.typing;
+                let active = it.typing;
+                if let Some(conversation) = self.other(device).and_then(|other| self.talk_with(device, other)) {
+                    self.tell_app(device, Input::Typing { conversation, active });
+                }
+            }
+            Operation::Watch => {
+                let Some(user) = self.other(device) else { return };
+                let watches = &mut self.devices[device as usize].watches;
+                let active = watches.insert(user);
+                if !active {
+                    watches.remove(&user);
+                    self.oracles.unwatched(device, user);
+                }
+                self.tell_app(device, Input::Watch { user, active });
+            }
+            Operation::Chats => self.ask(device, Ask::Chats(None)),
+            Operation::Block => self.list(device, UserList::Blocked, 3),
+            Operation::Contact => self.list(device, UserList::Contacts, 1),
+            Operation::Privacy => {
+                let privacy = [Privacy::Everyone, Privacy::Contacts, Privacy::Nobody][self.detail(device, 2, 3) as usize];
+                self.ask(device, Ask::SetPrivacy(privacy));
+            }
+            Operation::History => {
+                let chats = &self.devices[device as usize].disk.chats;
+                let nth = self.detail(device, 3, chats.len() as u64) as usize;
+                let Some(chat) = chats.values().nth(nth).copied() else { return };
+                let after = self.detail(device, 4, chat.cursor.unwrap_or_default().0 + 1);
+                self.ask(device, Ask::History(chat.conversation, Seq(after)));
+            }
+            Operation::Hurry => self.tell_app(device, Input::Hurry),
+        }
+    }
+
+    fn ask(&mut self, device: u32, ask: Ask) {
+        self.devices[device as usize].tags += 1;
+        let tag = Tag(self.devices[device as usize].tags);
+        self.tell_app(device, Input::Ask(tag, ask));
+    }
+
+    /// Puts somebody on a list in one of so many cases, and takes them off in the others.
+    fn list(&mut self, device: u32, list: UserList, one_in: u64) {
+        let Some(user) = self.other(device) else { return };
+        let listed = self.detail(device, 5, one_in.max(1)) == 0;
+        if let Some(id) = self.devices[device as usize].id
+            && list == UserList::Blocked
+            && listed
+        {
+            self.oracles.blocks(id.user, user);
+        }
+        self.ask(device, Ask::SetListed(list, user, listed));
+    }
+
+    /// What is there is read: all of it, or a part.
+    fn show(&mut self, device: u32) {
+        let all = self.detail(device, 6, 4) > 0;
+        let chats: Vec<_> = self.devices[device as usize].disk.chats.values().copied().collect();
+        for (nth, chat) in chats.into_iter().enumerate() {
+            let Some(cursor) = chat.cursor.filter(|cursor| *cursor > chat.read) else { continue };
+            let upto = if all { cursor } else { Seq(cursor.0 - self.detail(device, 32 + nth as u32, cursor.0 - chat.read.0)) };
+            self.oracles.shown(device, chat.conversation, upto);
+            self.tell_app(device, Input::Show { conversation: chat.conversation, upto });
+        }
+    }
+
+    fn write_to_somebody(&mut self, device: u32, count: u64) {
+        let Some(conversation) = self.other(device).and_then(|other| self.talk_with(device, other)) else { return };
+        for nth in 0..count {
+            self.write(device, conversation, nth);
+        }
+    }
+
+    fn write(&mut self, device: u32, conversation: ConversationId, nth: u64) {
+        let it = &mut self.devices[device as usize];
+        let acts = it.acts;
+        let at = it.clock.read(self.now);
+        let who = Who::Device(device);
+        let counter = acts << 8 | nth;
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.draws.number(who, What::Id(4), counter).to_le_bytes());
+        random[8..].copy_from_slice(&self.draws.number(who, What::Id(5), counter).to_le_bytes()[..2]);
+        let id = MessageId::new(at, random);
+        let len = self.draws.within(who, What::Detail(4), counter, self.options.body_bytes) as usize;
+        let body = |salt: u64| {
+            let mut bytes = vec![(counter ^ salt) as u8; len.max(16)];
+            bytes[..8].copy_from_slice(&counter.to_le_bytes());
+            bytes[8..16].copy_from_slice(&(u64::from(device) << 32 | salt).to_le_bytes());
+            Body { kind: 1, bytes: bytes.into() }
+        };
+        let parts = if self.now_and_then(who, 5, counter, 5) {
+            let devices = self.oracles.devices_of(conversation);
+            Parts::PerDevice(devices.into_iter().take(16).map(|to| (to, body(u64::from(to.serial)))).collect())
+        } else {
+            Parts::Shared(body(0))
+        };
+        let content = Content::new(parts).expect("it is within the limits");
+        self.work.written += 1;
+        self.oracles.written(device, conversation, id, &content, self.now);
+        self.tell_app(device, Input::Compose(Outgoing { conversation, id, content }));
+    }
+}
