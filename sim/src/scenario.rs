@@ -113,7 +113,8 @@ pub struct Scenario {
     pub window: Bounds,
     /// Unacknowledged entries; see [`doubletick_core::gateway::Config::deliveries`].
     pub deliveries: Bounds,
-    /// Unflushed bytes; see [`doubletick_core::gateway::Config::unflushed`].
+    /// Unflushed bytes; see [`doubletick_core::gateway::Config::unflushed`]. Twice what the pages read at a time for a session may hold:
+    /// with less, a backlog could never be delivered.
     pub unflushed: Bounds,
     /// Commands in a batch; see [`doubletick_core::gateway::Config::batch`].
     pub batch: Bounds,
@@ -159,7 +160,7 @@ impl Default for Scenario {
             body_bytes: (8, 200),
             window: (1, 64),
             deliveries: (1, 256),
-            unflushed: (4_096, 524_288),
+            unflushed: (163_840, 524_288),
             batch: (1, 256),
             in_flight: (1, 8),
             skew_ms: 0,

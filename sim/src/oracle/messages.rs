@@ -74,11 +74,12 @@ impl Oracles {
         let other = self.messages[there as usize].id;
         self.compare(Oracle::TotalOrder, there == nth, || format!("{other} and {id} both stand at {seq} of {conversation}"));
         let sent = self.sent.entry((device, conversation)).or_default();
-        let before = sent.range(..order).next_back().is_none_or(|(_, earlier)| *earlier < seq);
-        let after = sent.range(order + 1..).next().is_none_or(|(_, later)| *later > seq);
+        let before = sent.range(..order).next_back().map(|(order, seq)| (*order, *seq));
+        let after = sent.range(order + 1..).next().map(|(order, seq)| (*order, *seq));
         sent.insert(order, seq);
-        self.compare(Oracle::SenderOrder, before && after, || {
-            format!("device {device} wrote {id} as number {order} into {conversation}, and at {seq} it stands out of turn")
+        let in_turn = before.is_none_or(|(_, earlier)| earlier < seq) && after.is_none_or(|(_, later)| later > seq);
+        self.compare(Oracle::SenderOrder, in_turn, || {
+            format!("device {device} wrote {id} as number {order} into {conversation}, and it stands at {seq}: {before:?} before, {after:?} after")
         });
     }
 
