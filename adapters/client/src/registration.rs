@@ -24,7 +24,6 @@ const ANSWER_BYTES: usize = 16 * 1024;
 
 /// Why a device was not registered.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum RegisterError {
     /// The server cannot be reached: a sentence without its full stop.
     Unreachable(String),

@@ -47,7 +47,6 @@ pub(crate) struct StoredAccount {
 
 /// Why a profile could not be opened, read or written.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum StorageError {
     /// Another process has it open.
     InUse(
