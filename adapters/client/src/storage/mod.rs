@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use doubletick_core::id::{Phone, Secret};
 use doubletick_wire::Token;
 use prost::Message as _;
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend};
 
 use rows::{AccountRow, RegisteringRow, SCHEMA};
@@ -83,7 +84,7 @@ impl Storage {
     pub(crate) fn open(directory: &Path) -> Result<Self, StorageError> {
         make_private(directory).map_err(|error| StorageError::Directory { directory: directory.to_owned(), error })?;
         let file = open_private(&directory.join(FILE)).map_err(|error| StorageError::Failed(error.into()))?;
-        let db = match Database::builder().set_cache_size(CACHE).create_file(file) {
+        let db = match Database::builder().set_cache_size(CACHE).create_with_backend(FileBackend::new(file)?) {
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StorageError::InUse(directory.to_owned())),
             opened => opened?,
         };
