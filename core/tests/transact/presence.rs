@@ -117,8 +117,35 @@ fn whoever_is_blocked_while_watching_hears_nothing_more() {
     let (mut world, ann, ben) = story();
     world.watch(ann, EAST, ben);
     world.list(ben, UserList::Blocked, ann, true);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Hidden)]);
     world.open(ben, WEST, 1);
     assert_eq!(world.told(EAST), []);
+    world.list(ben, UserList::Blocked, ann, false);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Online)]);
+}
+
+#[test]
+fn whoever_blocks_does_not_see_the_blocked_either() {
+    let (mut world, ann, ben) = story();
+    world.watch(ann, EAST, ben);
+    world.list(ann, UserList::Blocked, ben, true);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Hidden)]);
+}
+
+#[test]
+fn a_watcher_sees_at_once_what_its_owner_begins_to_show_and_no_more_what_is_hidden() {
+    let (mut world, ann, ben) = story();
+    world.open(ben, WEST, 1);
+    world.privacy(ben, Privacy::Contacts);
+    assert_eq!(world.watch(ann, EAST, ben), Presence::Hidden);
+    world.list(ben, UserList::Contacts, ann, true);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Online)]);
+    world.list(ben, UserList::Contacts, ann, false);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Hidden)]);
+    world.privacy(ben, Privacy::Everyone);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Online)]);
+    world.privacy(ben, Privacy::Nobody);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Hidden)]);
 }
 
 #[test]
