@@ -130,6 +130,8 @@ pub enum Command {
     Unwatch {
         /// The session's device.
         device: DeviceId,
+        /// The session's gateway.
+        gateway: GatewayId,
         /// Whom it watched.
         user: UserId,
     },

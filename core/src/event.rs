@@ -32,6 +32,11 @@ pub enum Event {
         /// As it is from now on.
         account: Account,
     },
+    /// Others may see a user's presence from now on who could not before, or the other way round.
+    PrivacyChanged {
+        /// Whose.
+        user: UserId,
+    },
     /// A device proves itself like this from now on: it was linked, or has exchanged its token.
     DeviceChanged {
         /// Which one.

@@ -34,6 +34,10 @@ pub const PAGE_WAKES: u32 = 512;
 pub const WAKE_ENTRY_BYTES: usize = 4 * 1024;
 /// Conversations that a session refers to by a short handle; the ones beyond are named in full.
 pub const HANDLES_PER_SESSION: usize = 1024;
+/// Conversations of which a session keeps how far they were delivered; more of them wait in the device's dirty set until others are done.
+pub const CHATS_PER_SESSION: usize = 2 * HANDLES_PER_SESSION;
+/// Requests other than messages that a client has under way at a time: half of what a gateway allows by default, because some are not answered.
+pub const REQUESTS_AT_ONCE: usize = 16;
 /// Users whose presence a session watches at one time.
 pub const WATCHES_PER_SESSION: usize = 64;
 /// Devices that are told of one user's coming and going.

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
 
-use doubletick_core::client::{Client, Input, Notice, Outgoing, Output, Record, SaveId, Stored};
+use doubletick_core::client::{Ask, Client, Input, Outgoing, Output, Record, SaveId, Stored, Tag};
 use doubletick_core::content::{Body, Content};
-use doubletick_core::frame::{ClientFrame, Delivery, RequestId, Sender, ServerFrame, Target};
+use doubletick_core::frame::{ClientFrame, Delivery, Presence, RequestId, Sender, ServerFrame, Target};
 use doubletick_core::id::{ConversationId, DeviceId, MessageId, Secret, Seq, UserId};
+use doubletick_core::limits;
 use doubletick_core::reject::Reject;
 use doubletick_core::time::{Millis, Timestamp};
 
@@ -15,10 +16,9 @@ const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// A machine with an open session, and what it has said and stored since it was last looked at.
 struct Device {
     machine: Client,
+    now: Timestamp,
     frames: Vec<ClientFrame>,
     records: Vec<Record>,
-    /// Refusals that the application was told of.
-    refusals: usize,
 }
 
 fn chat() -> ConversationId {
@@ -28,15 +28,31 @@ fn chat() -> ConversationId {
 impl Device {
     fn online() -> Self {
         let stored = Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), outbox: vec![], chats: vec![] };
-        let mut device = Self { machine: Client::new(stored, 1, NOW), frames: vec![], records: vec![], refusals: 0 };
-        device.input(Input::Connected { fresh: Secret([2; 32]) });
-        device.frame(ServerFrame::Welcome { now: NOW, token_expires: NOW + Millis::days(30), window: 64 });
-        device.frames.clear();
+        let mut device = Self { machine: Client::new(stored, 1, NOW), now: NOW, frames: vec![], records: vec![] };
+        device.connected();
         device
     }
 
+    fn connected(&mut self) {
+        self.input(Input::Connected { fresh: Secret([2; 32]) });
+        self.frames.clear();
+        self.frame(ServerFrame::Welcome { now: self.now, token_expires: NOW + Millis::days(30), window: 64 });
+    }
+
+    fn reconnect(&mut self) {
+        self.input(Input::Disconnected { reason: None });
+        self.input(Input::Hurry);
+        self.connected();
+    }
+
+    fn pass(&mut self, length: Millis) {
+        self.now = self.now + length;
+        self.machine.handle_timeout(self.now);
+        self.drain();
+    }
+
     fn input(&mut self, input: Input) {
-        self.machine.handle_input(NOW, input);
+        self.machine.handle_input(self.now, input);
         self.drain();
     }
 
@@ -53,25 +69,14 @@ impl Device {
                     self.records.push(record);
                     self.saved(upto);
                 }
-                Output::Notice(Notice::Refused(_)) => self.refusals += 1,
                 _ => {}
             }
         }
-    }
-
-    /// The messages that were sent: request, attempt, id.
-    fn sends(&self) -> Vec<(RequestId, u32, MessageId)> {
-        self.frames
-            .iter()
-            .filter_map(|frame| match frame {
-                ClientFrame::Send { request, attempt, id, .. } => Some((*request, *attempt, *id)),
-                _ => None,
-            })
-            .collect()
+        self.machine.check();
     }
 
     fn saved(&mut self, upto: SaveId) {
-        self.machine.handle_input(NOW, Input::Saved { upto, new_after_all: vec![] });
+        self.machine.handle_input(self.now, Input::Saved { upto, new_after_all: vec![] });
     }
 
     fn write(&mut self, n: u8) {
@@ -188,16 +193,108 @@ fn receipts_that_come_late_or_twice_change_nothing() {
 }
 
 #[test]
-fn what_is_refused_for_the_moment_is_sent_again_in_order_and_its_late_refusals_are_no_news() {
+fn ticks_of_a_message_that_was_accepted_in_an_earlier_session_are_asked_for() {
+    let mut device = Device::online();
+    device.write(7);
+    device.reconnect();
+    let Some(ClientFrame::Send { request, .. }) = device.frames.pop() else { panic!("{:?}", device.frames) };
+    // The server had accepted it before the connection broke, and while there was none, its receiver has acknowledged it.
+    device.frame(ServerFrame::Accepted { request, of: None, seq: Seq(1), at: NOW });
+    device.pass(Millis::seconds(1));
+    assert!(device.frames.contains(&ClientFrame::AskReceipts { of: vec![chat()] }), "{:?}", device.frames);
+}
+
+#[test]
+fn a_device_asks_how_far_messages_of_its_users_other_devices_have_got() {
+    let mut device = Device::online();
+    let own = Delivery { from: Sender::Own(2), ..delivery(1) };
+    device.frame(ServerFrame::Deliver { of: Target::Id(chat()), entries: vec![own] });
+    device.pass(Millis::seconds(1));
+    assert!(device.frames.contains(&ClientFrame::AskReceipts { of: vec![chat()] }), "{:?}", device.frames);
+    device.reconnect();
+    assert!(device.frames.contains(&ClientFrame::AskReceipts { of: vec![chat()] }), "{:?}", device.frames);
+}
+
+#[test]
+fn many_watches_and_questions_go_out_a_few_at_a_time_and_all_are_answered() {
+    let mut device = Device::online();
+    for user in 0..limits::WATCHES_PER_SESSION as u64 {
+        device.input(Input::Watch { user: UserId(10 + user), active: true });
+    }
+    for n in 0..100 {
+        device.input(Input::Ask(Tag(n), Ask::User(UserId(n))));
+    }
+    device.reconnect();
+    for n in 0..100 {
+        device.input(Input::Ask(Tag(n), Ask::User(UserId(n))));
+    }
+    let (mut watched, mut asked) = (0, 0);
+    while !device.frames.is_empty() {
+        let frames = std::mem::take(&mut device.frames);
+        assert!(frames.len() <= limits::REQUESTS_AT_ONCE, "{} at once", frames.len());
+        for frame in frames {
+            match frame {
+                ClientFrame::Watch { user } => {
+                    watched += 1;
+                    device.frame(ServerFrame::Presence { user, presence: Presence::Hidden });
+                }
+                ClientFrame::AskUser { request, .. } => {
+                    asked += 1;
+                    device.frame(ServerFrame::Users { request, users: vec![] });
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!((watched, asked), (limits::WATCHES_PER_SESSION, 100));
+}
+
+#[test]
+fn what_was_read_is_told_again_after_a_token_that_had_run_out_was_renewed() {
+    let mut device = Device::online();
+    device.delivered(&[1, 2]);
+    device.frames.clear();
+    device.input(Input::Show { conversation: chat(), upto: Seq(2) });
+    let Some(ClientFrame::Ack { request, .. }) = device.frames.pop() else { panic!("{:?}", device.frames) };
+    device.frame(ServerFrame::Refused { request, reject: Reject::TokenExpired });
+    let Some(ClientFrame::Renew { request, .. }) = device.frames.pop() else { panic!("{:?}", device.frames) };
+    device.frame(ServerFrame::Done { request, expires: NOW + Millis::days(30) });
+    assert!(matches!(device.frames[..], [ClientFrame::Ack { request: Some(_), read: Seq(2), .. }]), "{:?}", device.frames);
+}
+
+#[test]
+fn of_several_acknowledgements_that_are_answered_as_one_none_is_waited_for_any_longer() {
+    let mut device = Device::online();
+    device.delivered(&[1, 2, 3]);
+    device.frames.clear();
+    for upto in 1..=3 {
+        device.input(Input::Show { conversation: chat(), upto: Seq(upto) });
+    }
+    let Some(ClientFrame::Ack { request: Some(last), .. }) = device.frames.pop() else { panic!("{:?}", device.frames) };
+    device.frame(ServerFrame::Done { request: last, expires: Timestamp::default() });
+    assert!(matches!(device.records.last(), Some(Record::ReadTold { upto: Seq(3), .. })));
+    assert_eq!(device.machine.requests_under_way(), 0);
+}
+
+#[test]
+fn what_is_refused_for_the_moment_is_sent_again_in_order_with_a_higher_attempt() {
+    let sends = |device: &Device| -> Vec<(RequestId, u32, MessageId)> {
+        let frames = device.frames.iter();
+        frames
+            .filter_map(|frame| match frame {
+                ClientFrame::Send { request, attempt, id, .. } => Some((*request, *attempt, *id)),
+                _ => None,
+            })
+            .collect()
+    };
     let mut device = Device::online();
     (1..=3).for_each(|n| device.write(n));
-    let first: Vec<RequestId> = device.sends().iter().map(|(request, ..)| *request).collect();
+    let first = sends(&device);
     assert_eq!(first.len(), 3);
     device.frames.clear();
-    for (request, reject) in first.iter().zip([Reject::Superseded, Reject::Superseded, Reject::Superseded]) {
-        device.frame(ServerFrame::Refused { request: Some(*request), reject });
+    for (request, ..) in first {
+        device.frame(ServerFrame::Refused { request: Some(request), reject: Reject::Superseded });
     }
-    let again: Vec<(u32, MessageId)> = device.sends().iter().map(|(_, attempt, id)| (*attempt, *id)).collect();
+    let again: Vec<(u32, MessageId)> = sends(&device).iter().map(|(_, attempt, id)| (*attempt, *id)).collect();
     assert_eq!(again, [1, 2, 3].map(|n| (1, MessageId([n; 16]))));
-    assert_eq!(device.refusals, 0, "only what has no number is news");
 }

@@ -106,7 +106,7 @@ fn session() -> impl Strategy<Value = Command> {
             Command::Typing { from, conversation: talk(from.user, with), active }
         }),
         1 => (device(), gateway(), user()).prop_map(|(device, gateway, user)| Command::Watch { device, gateway, user }),
-        1 => (device(), user()).prop_map(|(device, user)| Command::Unwatch { device, user }),
+        1 => (device(), gateway(), user()).prop_map(|(device, gateway, user)| Command::Unwatch { device, gateway, user }),
         2 => gateway().prop_map(|gateway| Command::TakeWakes { gateway, seen: vec![] }),
         1 => gateway().prop_map(|gateway| Command::Begin { gateway }),
         1 => gateway().prop_map(|gateway| Command::RenewLease { gateway }),

@@ -88,6 +88,8 @@ pub(crate) struct Device {
     /// The other side's watermark, and the positions of own messages beyond it.
     delivered: u64,
     unticked: VecDeque<u64>,
+    /// Whether it has begun to write.
+    begun: bool,
     next_send: Instant,
     books: Books,
 }
@@ -117,9 +119,7 @@ impl Device {
             delivery: histogram(),
             answer: histogram(),
         };
-        // Devices do not write in step: each begins somewhere within the first interval.
-        let phase = run.interval.unwrap_or_default().mul_f64(f64::from(index.wrapping_mul(2_654_435_769) >> 8) / f64::from(1 << 24));
-        let next_send = Instant::now() + phase;
+        let next_send = Instant::now();
         let (unanswered, unticked) = (VecDeque::new(), VecDeque::new());
         Ok(Self {
             run,
@@ -131,6 +131,7 @@ impl Device {
             unanswered,
             delivered: 0,
             unticked,
+            begun: false,
             next_send,
             books,
         })
@@ -138,7 +139,7 @@ impl Device {
 
     /// Lives until the run is over.
     pub(crate) async fn live(mut self) -> Result<Books> {
-        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        let mut tick = tokio::time::interval(Duration::from_millis(if self.run.hurry { 50 } else { 250 }));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.run.over.load(Ordering::Relaxed) {
             self.write_messages();
@@ -198,6 +199,10 @@ impl Device {
         match self.run.interval {
             Some(interval) => {
                 let now = Instant::now();
+                if !std::mem::replace(&mut self.begun, true) {
+                    // Devices do not write in step: each begins somewhere within the first interval.
+                    self.next_send = now + interval.mul_f64(f64::from(self.index.wrapping_mul(2_654_435_769) >> 8) / f64::from(1 << 24));
+                }
                 while self.next_send <= now {
                     self.write(self.next_send);
                     self.next_send += interval;

@@ -5,11 +5,11 @@
 //! sees at once what is missing, doubled or out of order; at the end the books of both sides are compared. A run in which they
 //! differ fails, however fast it was.
 //!
-//! - [`load`]: messages per second, latencies, bytes on the wire;
-//! - [`idle`]: the server's memory per idle connection;
-//! - [`sessions`]: the memory of the gateway machine alone, per session;
-//! - [`server`]: the server under test, started for the run or given;
-//! - [`device`]: one connection; [`counting`]: how many bytes go over it; [`report`]: what came of it.
+//! - `load`: messages per second, latencies, bytes on the wire;
+//! - `idle`: the server's memory per idle connection;
+//! - `sessions`: the memory of the gateway machine alone, per session;
+//! - `server`: the server under test, started for the run or given;
+//! - `device`: one connection; `counting`: how many bytes go over it; `report`: what came of it.
 
 mod accounts;
 mod counting;

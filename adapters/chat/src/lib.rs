@@ -57,7 +57,6 @@ pub enum Wait {
 
 /// Why the program ends with an error: a sentence, and an exit code.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Failure {
     /// It was asked for something that makes no sense. Exit code 2.
     Usage(String),
@@ -139,7 +138,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Storage(error) => Self::Profile(error),
-            error => Self::Usage(error.to_string()),
+            StartError::NotRegistered => Self::Usage(error.to_string()),
         }
     }
 }
@@ -149,7 +148,7 @@ impl From<RequestError> for Failure {
         match error {
             RequestError::Stopped(stop) => Self::Stopped(stop),
             RequestError::Storage(error) => Self::Profile(error),
-            error => Self::Undone(error.to_string()),
+            RequestError::Refused(_) | RequestError::UnknownPhone(_) | RequestError::Text => Self::Undone(error.to_string()),
         }
     }
 }

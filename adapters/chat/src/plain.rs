@@ -96,6 +96,9 @@ pub async fn session(
     let mut events = client.events();
     let reading = tokio::spawn(carry_out(client.clone(), input, outcomes));
     let mut printer = Printer::new(client, output)?;
+    // What came while nobody listened.
+    printer.everything().await?;
+    printer.event(Event::Status(client.status())).await?;
     let mut deadline = None;
     let ended = loop {
         printer.flush().await?;
@@ -228,6 +231,8 @@ struct Printer<'a, W> {
     tracked: BTreeMap<MessageId, Tracked>,
     /// Of those, the ones that have a position and were not read.
     placed: BTreeMap<(ConversationId, Seq), MessageId>,
+    /// As it was last printed.
+    status: Option<Status>,
     undone: usize,
     ended: bool,
 }
@@ -248,7 +253,7 @@ impl<'a, W: AsyncWrite + Unpin> Printer<'a, W> {
             }
         }
         let output = tokio::io::BufWriter::new(output);
-        Ok(Self { client, output, printed, tracked: BTreeMap::new(), placed: BTreeMap::new(), undone: 0, ended: false })
+        Ok(Self { client, output, printed, tracked: BTreeMap::new(), placed: BTreeMap::new(), status: None, undone: 0, ended: false })
     }
 
     async fn flush(&mut self) -> Result<(), Failure> {
@@ -261,7 +266,6 @@ impl<'a, W: AsyncWrite + Unpin> Printer<'a, W> {
         Ok(self.output.write_all(line.as_bytes()).await?)
     }
 
-    #[allow(clippy::wildcard_enum_match_arm, reason = "what else there is to be told is no business of scripts")]
     async fn event(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Message(conversation, message) if !message.own || message.device != 0 => self.messages(conversation).await,
@@ -291,15 +295,21 @@ impl<'a, W: AsyncWrite + Unpin> Printer<'a, W> {
                     Presence::Offline { last_seen: Some(at) } => self.line(&["presence", &phone, "offline", &words::rfc3339(at)]).await,
                 }
             }
-            Event::Status(Status::Online) => {
-                self.line(&["online"]).await?;
-                self.everything().await
+            Event::Status(status) if self.status.as_ref() == Some(&status) => Ok(()),
+            Event::Status(status) => {
+                match &status {
+                    Status::Online => self.line(&["online"]).await?,
+                    Status::Waiting { retry, why } => self.line(&["offline", &retry.0.to_string(), why]).await?,
+                    Status::Connecting | Status::Stopped(_) => {}
+                }
+                self.status = Some(status);
+                Ok(())
             }
-            Event::Status(Status::Waiting { retry, why }) => self.line(&["offline", &retry.0.to_string(), &why]).await,
             Event::HeldUp(reject) => self.line(&["held", doubletick_client::refusal(reject)]).await,
             Event::Refused(reject) => self.line(&["refused", doubletick_client::refusal(reject)]).await,
             Event::Missed(_) => self.everything().await,
-            _ => Ok(()),
+            // An own message is printed as `queued`; the rest is for those who look at a screen.
+            Event::Message(..) | Event::Shown(_) => Ok(()),
         }
     }
 

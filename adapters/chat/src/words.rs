@@ -1,7 +1,6 @@
 //! What both modes show, in words.
 
-use doubletick_client::{Presence, Status, Timestamp, refusal};
-use doubletick_client::{Reject, State};
+use doubletick_client::{Millis, Presence, Reject, State, Status, Timestamp, refusal};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp as Moment, Zoned};
 
@@ -51,12 +50,12 @@ pub(crate) fn presence(presence: Presence, now: Timestamp, zone: &TimeZone) -> S
     }
 }
 
-/// Where the connection stands.
-pub(crate) fn status(status: &Status) -> String {
+/// Where the connection stands, and how long until the next try.
+pub(crate) fn status(status: &Status, left: Millis) -> String {
     match status {
         Status::Connecting => "connecting …".into(),
         Status::Online => "connected".into(),
-        Status::Waiting { retry, why } => format!("{why}; trying again in {} s", retry.0.div_ceil(1000).max(1)),
+        Status::Waiting { why, .. } => format!("offline, next try in {} s: {why}", left.0.div_ceil(1000).max(1)),
         Status::Stopped(stop) => stop.to_string(),
     }
 }

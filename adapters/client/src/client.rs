@@ -57,7 +57,6 @@ pub struct Client {
 
 /// Why something that an application asked for was not done.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum RequestError {
     /// The server has said no.
     Refused(Reject),
@@ -152,7 +151,6 @@ impl Profile {
 
 /// Why a client did not start.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum StartError {
     /// The profile was never registered.
     NotRegistered,

@@ -1,8 +1,8 @@
 //! The task that drives the machine: between the application, the storage and the connection.
 //!
-//! It never waits for the disk or the socket: batches are stored on a thread of their own, and what has gathered meanwhile is the next
-//! batch. Everything that gathers is bounded: while too much waits to be stored, nothing is read from the connection, and while too
-//! much waits to be stored or sent, nothing is taken from the application.
+//! It never waits until something is stored or sent: batches are stored on a thread of their own, and what has gathered meanwhile is the
+//! next batch. Everything that gathers is bounded: while too much waits to be stored or sent, nothing is read from the connection, and
+//! nothing is taken from the application.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -24,7 +24,7 @@ use crate::storage::{Applied, Change, Contact, Job, Storage, StorageError, UserC
 /// Records that may wait to be stored before the connection and the application have to wait.
 const UNSAVED: usize = 1024;
 
-/// Frames that may wait for the socket before the application has to wait.
+/// Frames that may wait for the socket before the connection and the application have to wait.
 const UNSENT: usize = 1024;
 
 /// The longest sleep: a clock that was set forwards, or a computer that has slept, is noticed after this time.
@@ -196,8 +196,8 @@ impl Driver {
     async fn step(&mut self) -> Step {
         let now = self.clock.now();
         let sleep = self.machine.poll_timeout().map_or(LONGEST_SLEEP, |due| due.since(now)).min(LONGEST_SLEEP);
-        let room = self.unsaved.len() < UNSAVED;
-        let takes_commands = room && self.unsent.len() < UNSENT && !self.closing;
+        let room = self.unsaved.len() < UNSAVED && self.unsent.len() < UNSENT;
+        let takes_commands = room && !self.closing;
         let (frames, events) = match &mut self.link {
             Some(link) => (Some(&link.frames).filter(|_| !self.unsent.is_empty()), Some(&mut link.events).filter(|_| room)),
             None => (None, None),

@@ -148,7 +148,6 @@ impl From<Phone> for To {
 
 /// Something happened that an application may want to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Event {
     /// A message stands in a conversation: somebody else's, or one that this user wrote, here or on another device.
     Message(
@@ -253,7 +252,6 @@ pub enum Status {
 
 /// Why a client has stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Stop {
     /// The server has ended the session for good.
     Server(

@@ -24,7 +24,6 @@ const ANSWER_BYTES: usize = 16 * 1024;
 
 /// Why a device was not registered.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum RegisterError {
     /// The server cannot be reached: a sentence without its full stop.
     Unreachable(String),
@@ -102,7 +101,8 @@ async fn post<T: DeserializeOwned>(server: &Server, path: &str, body: &impl Seri
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         // What goes wrong with the connection shows in the request.
         let connection = seam::spawn(async move { drop(connection.await) });
-        let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        // hyper says no more of a connection that has ended than that it is of no use.
+        let answer = sender.send_request(request).await.map_err(|_| broken(&"there was no answer"))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
         connection.abort();

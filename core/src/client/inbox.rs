@@ -1,9 +1,11 @@
 //! Messages on their way in, and the positions that both sides tell each other.
 
+use super::link::Link;
 use super::{Answer, Client, Notice, Pending, Record, SaveId, Saving};
-use crate::frame::{ClientFrame, Delivery, RequestId};
+use crate::frame::{ClientFrame, Delivery, RequestId, Sender};
 use crate::id::{ConversationId, Seq};
 use crate::limits;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 impl Client {
@@ -19,8 +21,15 @@ impl Client {
             }
             let again = seq <= received;
             chat.received = Some(received.max(seq));
+            let own = matches!(delivery.from, Sender::Own(_));
+            if own {
+                chat.stored.own_last = chat.stored.own_last.max(seq);
+            }
             let save = self.save(Record::Received { conversation, delivery, again });
-            self.chat(conversation).saving.push_back(Saving { save, seq, own: false });
+            self.saving.push_back(Saving { save, conversation, seq, own: false });
+            if own {
+                self.ask_receipts_of(conversation);
+            }
         }
     }
 
@@ -30,7 +39,7 @@ impl Client {
         }
         let (Some(of), Some(request)) = (self.name(conversation), self.request(Pending::Fetch(conversation))) else { return };
         self.chat(conversation).fetching = true;
-        self.send(ClientFrame::Fetch { request, of, after });
+        self.ask_in_turn(ClientFrame::Fetch { request, of, after });
     }
 
     pub(super) fn paged(&mut self, request: RequestId, entries: Vec<Delivery>, head: Seq) {
@@ -63,22 +72,22 @@ impl Client {
 
     pub(super) fn saved(&mut self, upto: SaveId, new_after_all: &[SaveId]) {
         self.outbox_saved(upto);
-        let mut received = Vec::new();
-        for (conversation, chat) in &mut self.chats {
-            let mut others = false;
-            while let Some(Saving { save, seq, own }) = chat.saving.pop_front_if(|saving| saving.save <= upto) {
-                if new_after_all.binary_search(&save).is_ok() {
-                    // The server's log is not the one that this device has seen (it was restored): its positions count from here on.
-                    chat.stored.cursor = Some(seq);
-                    chat.received = Some(chat.saving.back().map_or(seq, |last| last.seq));
-                } else {
-                    chat.stored.cursor = chat.stored.cursor.max(Some(seq));
-                }
-                chat.own_untold |= own;
-                others |= !own;
+        let mut received = BTreeSet::new();
+        while let Some(Saving { save, conversation, seq, own }) = self.saving.pop_front_if(|saving| saving.save <= upto) {
+            let other_log = new_after_all.binary_search(&save).is_ok();
+            // The server's log is not the one that this device has seen (it was restored): its positions count from here on.
+            let last = || self.saving.iter().rev().find(|saving| saving.conversation == conversation).map_or(seq, |last| last.seq);
+            let last = if other_log { Some(last()) } else { None };
+            let chat = self.chat(conversation);
+            if last.is_some() {
+                chat.stored.cursor = Some(seq);
+                chat.received = last;
+            } else {
+                chat.stored.cursor = chat.stored.cursor.max(Some(seq));
             }
-            if others {
-                received.push(*conversation);
+            chat.own_untold |= own;
+            if !own {
+                received.insert(conversation);
             }
         }
         // Also what came again: the server does not know that it is here.
@@ -108,13 +117,20 @@ impl Client {
         let chat = self.chat(conversation);
         let read = chat.stored.read;
         let Some(delivered) = chat.stored.cursor else { return };
+        // One that is under way is answered together with this one.
+        let before = chat.telling.take();
+        if let (Link::Open(session), Some(before)) = (&mut self.link, before) {
+            session.pending.remove(&before);
+        }
         let (Some(of), Some(request)) = (self.name(conversation), self.request(Pending::Read(conversation, read))) else { return };
-        self.chat(conversation).own_untold = false;
+        let chat = self.chat(conversation);
+        (chat.own_untold, chat.telling) = (false, Some(request));
         self.send(ClientFrame::Ack { request: Some(request), of, delivered, read });
     }
 
     pub(super) fn read_told(&mut self, conversation: ConversationId, upto: Seq) {
         let chat = self.chat(conversation);
+        chat.telling = None;
         if upto > chat.stored.read_told {
             chat.stored.read_told = upto;
             self.save(Record::ReadTold { conversation, upto });

@@ -1,12 +1,14 @@
 //! The connection: made again and again, kept alive, and given up when the server is silent.
 
+use super::line::Line;
 use super::{Answer, Client, Handles, Notice, Output, Pending, Record};
 use crate::draw::Purpose;
 use crate::frame::{ClientFrame, CloseReason, RequestId};
 use crate::id::{ConversationId, Secret};
 use crate::limits;
 use crate::time::{Millis, Timestamp};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// Where the connection stands.
@@ -19,7 +21,7 @@ pub(super) enum Link {
     /// It is there, and the greeting was sent.
     Greeting(Greeting),
     /// The session is open.
-    Open(Session),
+    Open(Box<Session>),
     /// There will be none.
     Stopped,
 }
@@ -56,8 +58,9 @@ pub(super) struct Session {
     token_expires: Timestamp,
     /// Whether a new token is being asked for.
     pub(super) renewing: bool,
+    pub(super) line: Line,
     /// Conversations whose receipts are to be asked for.
-    unasked: VecDeque<ConversationId>,
+    unasked: BTreeSet<ConversationId>,
 }
 
 /// The first delay, and the longest.
@@ -71,7 +74,6 @@ const PATIENCE: Millis = Millis::seconds(20);
 const RENEW_BEFORE: Millis = Millis::days(7);
 /// How often a further question for receipts is asked.
 const ASK_EVERY: Millis = Millis::seconds(1);
-
 impl Client {
     pub(super) fn connect(&mut self) {
         self.link = Link::Connecting;
@@ -99,7 +101,7 @@ impl Client {
         let Link::Greeting(greeting) = &self.link else { return };
         let unasked =
             self.chats.values().filter(|chat| chat.stored.own_last > chat.stored.peer_read).map(|chat| chat.stored.conversation).collect();
-        self.link = Link::Open(Session {
+        let session = Session {
             since: self.now,
             heard: self.now,
             said: self.now,
@@ -114,12 +116,14 @@ impl Client {
             held_until: Timestamp::default(),
             token_expires,
             renewing: false,
+            line: Line::default(),
             unasked,
-        });
+        };
+        self.link = Link::Open(Box::new(session));
         self.notice(Notice::Online(true));
         self.renew_in_time();
         for user in self.watches.clone() {
-            self.send(ClientFrame::Watch { user });
+            self.ask_in_turn(ClientFrame::Watch { user });
         }
         self.tell_again();
         self.ask_receipts();
@@ -151,7 +155,7 @@ impl Client {
                     self.failures = 0;
                 }
                 let retry_after = session.retry_after;
-                self.session_ended(session);
+                self.session_ended(*session);
                 retry_after
             }
         };
@@ -175,7 +179,7 @@ impl Client {
             }
         }
         for chat in self.chats.values_mut() {
-            chat.fetching = false;
+            (chat.fetching, chat.telling) = (false, None);
         }
     }
 
@@ -245,10 +249,19 @@ impl Client {
 
     fn ask_receipts(&mut self) {
         let Link::Open(session) = &mut self.link else { return };
-        let count = session.unasked.len().min(limits::BATCH_ITEMS);
-        if count > 0 {
-            let of: Vec<ConversationId> = session.unasked.drain(..count).collect();
+        let of: Vec<ConversationId> = core::iter::from_fn(|| session.unasked.pop_first()).take(limits::BATCH_ITEMS).collect();
+        if !of.is_empty() {
             self.send(ClientFrame::AskReceipts { of });
+        }
+    }
+
+    /// A message of the user's own has turned out to stand there since before this session, perhaps. While there was none, nobody could be
+    /// told how far it has got.
+    pub(super) fn ask_receipts_of(&mut self, conversation: ConversationId) {
+        if let Link::Open(session) = &mut self.link
+            && session.unasked.insert(conversation)
+        {
+            self.arm();
         }
     }
 
@@ -282,6 +295,8 @@ impl Client {
             session.renewing = false;
             session.held_until = Timestamp::default();
         }
+        // What was refused because the old one had run out.
+        self.tell_again();
         self.arm();
     }
 }

@@ -11,6 +11,7 @@
 //!   another client has taken this one's place.
 
 mod inbox;
+mod line;
 mod link;
 mod outbox;
 mod port;
@@ -20,7 +21,9 @@ pub use port::{Answer, Ask, Input, Notice, Outgoing, Output, Record, SaveId, Sto
 use crate::draw::Draws;
 use crate::frame::{ClientFrame, Handle, RequestId, ServerFrame, Target};
 use crate::id::{ConversationId, DeviceId, MessageId, Secret, Seq, UserId};
-use crate::time::Timestamp;
+use crate::limits;
+use crate::reject::Reject;
+use crate::time::{Millis, Timestamp};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use link::Link;
@@ -46,6 +49,8 @@ pub struct Client {
     /// Users whose presence the application wants to be told of, also across connections.
     watches: BTreeSet<UserId>,
     saves: u64,
+    /// Positions that are being stored, in the order of their records.
+    saving: VecDeque<Saving>,
     /// Messages whose record is not stored yet.
     unsaved: BTreeMap<SaveId, MessageId>,
     outputs: VecDeque<Output>,
@@ -58,18 +63,19 @@ struct Chat {
     stored: StoredChat,
     /// Everything up to here has come, and is stored or being stored. Never behind the cursor.
     received: Option<Seq>,
-    /// Positions that are being stored, in the order of their records.
-    saving: VecDeque<Saving>,
     /// An own message has moved the cursor, and no acknowledgement since has told the server so.
     own_untold: bool,
     /// A position is missing, and was asked for.
     fetching: bool,
+    /// The request that tells the server how far the user has read, if one is under way. Of several, the last.
+    telling: Option<RequestId>,
 }
 
 /// A position that is being stored.
 #[derive(Clone, Copy, Debug)]
 struct Saving {
     save: SaveId,
+    conversation: ConversationId,
     seq: Seq,
     /// The message is this device's own: the server knows that the device has it.
     own: bool,
@@ -103,6 +109,7 @@ impl Client {
             chats,
             watches: BTreeSet::new(),
             saves: 0,
+            saving: VecDeque::new(),
             unsaved: BTreeMap::new(),
             outputs: VecDeque::new(),
         };
@@ -123,6 +130,11 @@ impl Client {
     /// Messages that the server has not accepted.
     pub fn outbox_len(&self) -> usize {
         self.outbox.len()
+    }
+
+    /// Numbered requests of this session that were not answered.
+    pub fn requests_under_way(&self) -> usize {
+        if let Link::Open(session) = &self.link { session.pending.len() } else { 0 }
     }
 
     /// Takes in something that has happened.
@@ -172,7 +184,10 @@ impl Client {
         for chat in self.chats.values() {
             assert!(chat.stored.cursor <= chat.received, "what is stored has come");
             assert!(chat.stored.read_told <= chat.stored.read);
-            assert!(chat.saving.iter().is_sorted_by_key(|saving| saving.save));
+        }
+        assert!(self.saving.iter().is_sorted_by_key(|saving| saving.save));
+        if let Link::Open(session) = &self.link {
+            session.line.check(session.pending.values());
         }
         let first_unsent = self.outbox.iter().position(|waiting| !waiting.is_sent()).unwrap_or(self.outbox.len());
         assert!(self.outbox.iter().skip(first_unsent).all(|waiting| !waiting.is_sent()), "nothing overtakes what was not sent");
@@ -200,13 +215,22 @@ impl Client {
     }
 
     fn watch(&mut self, user: UserId, active: bool) {
+        if active && self.watches.len() >= limits::WATCHES_PER_SESSION && !self.watches.contains(&user) {
+            return self.notice(Notice::Refused(Reject::ListFull));
+        }
         let changed = if active { self.watches.insert(user) } else { self.watches.remove(&user) };
-        if changed && self.is_online() {
-            self.send(if active { ClientFrame::Watch { user } } else { ClientFrame::Unwatch { user } });
+        if changed {
+            self.ask_in_turn(if active { ClientFrame::Watch { user } } else { ClientFrame::Unwatch { user } });
         }
     }
 
     fn ask(&mut self, tag: Tag, ask: Ask) {
+        if let Link::Open(session) = &self.link
+            && session.line.is_full()
+        {
+            let reject = Reject::TooMany { retry_after: Millis::seconds(1) };
+            return self.notice(Notice::Answered(tag, Answer::Refused(reject)));
+        }
         let Some(request) = self.request(Pending::Ask(tag)) else {
             return self.notice(Notice::Answered(tag, Answer::Lost));
         };
@@ -219,7 +243,7 @@ impl Client {
             Ask::SetPrivacy(privacy) => ClientFrame::SetPrivacy { request, privacy },
             Ask::RemoveDevice(serial) => ClientFrame::RemoveDevice { request, serial },
         };
-        self.send(frame);
+        self.ask_in_turn(frame);
     }
 
     /// A number for a request of this session.
@@ -233,7 +257,11 @@ impl Client {
 
     fn take_pending(&mut self, request: RequestId) -> Option<Pending> {
         let Link::Open(session) = &mut self.link else { return None };
-        session.pending.remove(&request)
+        let pending = session.pending.remove(&request)?;
+        if pending.waits_in_line() {
+            self.ask_ended();
+        }
+        Some(pending)
     }
 
     fn received(&mut self, frame: ServerFrame) {
@@ -265,7 +293,12 @@ impl Client {
                     self.notice(Notice::Typing { conversation, active });
                 }
             }
-            ServerFrame::Presence { user, presence } => self.notice(Notice::Presence { user, presence }),
+            ServerFrame::Presence { user, presence } => {
+                self.watch_ended(Some(user));
+                if self.watches.contains(&user) {
+                    self.notice(Notice::Presence { user, presence });
+                }
+            }
             ServerFrame::Users { request, users } => self.answered(request, Answer::Users(users)),
             ServerFrame::Chats { request, chats, more } => self.answered(request, Answer::Chats(chats, more)),
             ServerFrame::Done { request, expires } => self.done(request, expires),
@@ -304,7 +337,7 @@ impl StoredChat {
 
 impl Chat {
     fn new(stored: StoredChat) -> Self {
-        Self { stored, received: stored.cursor, saving: VecDeque::new(), own_untold: false, fetching: false }
+        Self { stored, received: stored.cursor, own_untold: false, fetching: false, telling: None }
     }
 }
 

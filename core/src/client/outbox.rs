@@ -13,6 +13,8 @@ use crate::time::{Millis, Timestamp};
 pub(super) struct Waiting {
     outgoing: Outgoing,
     state: State,
+    /// It may have been sent in an earlier session, and accepted there.
+    again: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ enum State {
 
 impl Waiting {
     pub(super) fn stored(outgoing: Outgoing) -> Self {
-        Self { outgoing, state: State::Ready }
+        Self { outgoing, state: State::Ready, again: true }
     }
 
     pub(super) fn is_sent(&self) -> bool {
@@ -41,7 +43,7 @@ const HOLD: Millis = Millis::seconds(2);
 impl Client {
     pub(super) fn compose(&mut self, outgoing: Outgoing) {
         self.chat(outgoing.conversation);
-        self.outbox.push_back(Waiting { outgoing: outgoing.clone(), state: State::Unsaved });
+        self.outbox.push_back(Waiting { outgoing: outgoing.clone(), state: State::Unsaved, again: false });
         let id = outgoing.id;
         let save = self.save(Record::Written(outgoing));
         self.unsaved.insert(save, id);
@@ -51,7 +53,7 @@ impl Client {
     pub(super) fn outbox_saved(&mut self, upto: SaveId) {
         while let Some(entry) = self.unsaved.first_entry().filter(|entry| *entry.key() <= upto) {
             let id = entry.remove();
-            if let Some(waiting) = self.outbox.iter_mut().find(|waiting| waiting.outgoing.id == id) {
+            if let Some(waiting) = self.outbox.iter_mut().rev().find(|waiting| waiting.outgoing.id == id) {
                 waiting.state = State::Ready;
             }
         }
@@ -81,7 +83,7 @@ impl Client {
     /// What was sent and not answered is to be sent again.
     pub(super) fn unsend(&mut self) {
         for waiting in self.outbox.iter_mut().filter(|waiting| waiting.state == State::Sent) {
-            waiting.state = State::Ready;
+            (waiting.state, waiting.again) = (State::Ready, true);
         }
     }
 
@@ -90,22 +92,27 @@ impl Client {
             self.resolve(target);
         }
         let Some(Pending::Send(id)) = self.take_pending(request) else { return };
-        let Some(outgoing) = self.leave_outbox(id) else { return };
-        let conversation = outgoing.conversation;
+        let Some(Waiting { outgoing: Outgoing { conversation, .. }, again, .. }) = self.leave_outbox(id) else { return };
         let next = self.own_position(conversation, seq);
         let save = self.save(Record::Accepted { conversation, id, seq, at, next });
         if next {
-            self.chat(conversation).saving.push_back(Saving { save, seq, own: true });
+            self.saving.push_back(Saving { save, conversation, seq, own: true });
+        }
+        if again {
+            self.ask_receipts_of(conversation);
         }
     }
 
     pub(super) fn refused(&mut self, request: Option<RequestId>, reject: Reject) {
         let pending = request.and_then(|request| self.take_pending(request));
+        if request.is_none() {
+            self.watch_ended(None);
+        }
         match pending {
             Some(Pending::Send(id)) if reject.is_for_now() => self.refused_for_now(id, reject),
             Some(Pending::Send(id)) => {
-                if let Some(outgoing) = self.leave_outbox(id) {
-                    self.save(Record::Failed { conversation: outgoing.conversation, id, reject });
+                if let Some(waiting) = self.leave_outbox(id) {
+                    self.save(Record::Failed { conversation: waiting.outgoing.conversation, id, reject });
                 }
             }
             Some(Pending::Ask(tag)) => self.notice(Notice::Answered(tag, Answer::Refused(reject))),
@@ -152,8 +159,8 @@ impl Client {
         self.arm();
     }
 
-    fn leave_outbox(&mut self, id: MessageId) -> Option<Outgoing> {
+    fn leave_outbox(&mut self, id: MessageId) -> Option<Waiting> {
         let place = self.outbox.iter().position(|waiting| waiting.outgoing.id == id)?;
-        self.outbox.remove(place).map(|waiting| waiting.outgoing)
+        self.outbox.remove(place)
     }
 }

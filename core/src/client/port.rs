@@ -86,7 +86,7 @@ pub enum Record {
         reject: Reject,
     },
     /// An entry came. To be shown unless a message of this id by this sender is there already, whatever its position says. The device has
-    /// everything up to its position from now on.
+    /// everything up to its position from now on. Where it is the user's own, [`StoredChat::own_last`] is at least its position.
     Received {
         /// In which conversation.
         conversation: ConversationId,

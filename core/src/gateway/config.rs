@@ -41,7 +41,7 @@ impl Default for Config {
             connections: 100_000,
             handshake: Millis::seconds(10),
             window: 64,
-            requests: 32,
+            requests: 2 * limits::REQUESTS_AT_ONCE as u32,
             deliveries: 256,
             ack_timeout: Millis::seconds(30),
             unflushed: 512 * 1024,

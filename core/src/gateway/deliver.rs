@@ -2,7 +2,7 @@
 
 use super::dispatch::{Lane, Origin};
 use super::session::{PendingAck, Phase};
-use super::{ConnId, Gateway, MAX_PAGES};
+use super::{ConnId, Gateway, MAX_PAGES, PAGE_COST};
 use crate::command::{Command, DirtyPage, Reply, Wake};
 use crate::content::Entry;
 use crate::frame::{CloseReason, Delivery, Sender, ServerFrame};
@@ -22,6 +22,7 @@ impl Gateway {
     pub(super) fn read_dirty(&mut self, conn: ConnId, after: Option<ConversationId>) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.reread = self.now + self.config.reread;
+        session.rereading += 1;
         let device = session.device;
         self.enqueue(Lane::Read, Origin::Dirty(conn), Command::ReadDirty { device, after });
     }
@@ -38,7 +39,7 @@ impl Gateway {
     /// The conversation is ahead of the session's device.
     fn behind(&mut self, conn: ConnId, conversation: ConversationId, upto: Seq) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        let chat = session.chats.entry(conversation).or_default();
+        let Some(chat) = session.chat(conversation) else { return };
         chat.upto = chat.upto.max(upto);
         if chat.is_behind() && !chat.reading && !chat.queued {
             chat.queued = true;
@@ -53,7 +54,7 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let device = session.device;
         while session.owed < config.deliveries
-            && session.unflushed < config.unflushed / 2
+            && session.unflushed + session.reading * PAGE_COST < config.unflushed / 2
             && session.reading < MAX_PAGES
             && let Some(conversation) = session.backlog.pop_front()
         {
@@ -65,13 +66,15 @@ impl Gateway {
                 reads.push(Command::ReadLog { device, conversation, after: chat.sent });
             }
         }
-        let more = if session.backlog.is_empty() && session.reading == 0 { session.more_dirty.take() } else { None };
+        let done = session.backlog.is_empty() && session.reading == 0;
+        let more = if done { session.more_dirty.take() } else { None };
+        let missed = done && more.is_none() && core::mem::take(&mut session.missed);
         for command in reads {
             if let Command::ReadLog { conversation, .. } = command {
                 self.enqueue(Lane::Read, Origin::Page(conn, conversation), command);
             }
         }
-        if more.is_some() {
+        if more.is_some() || missed {
             self.read_dirty(conn, more);
         }
     }
@@ -88,8 +91,11 @@ impl Gateway {
                 if entries.is_empty() {
                     // The mark in the dirty set has nothing behind it (the log ends before it): it is cleared by acknowledging what is there.
                     chat.upto = head;
-                    let ack = PendingAck { delivered: after.min(head), read: Seq::START, request: None };
-                    self.acknowledge_later(conn, conversation, ack);
+                    // Only the device can say that it has what was sent to it.
+                    if chat.owed == 0 {
+                        let ack = PendingAck { delivered: after.min(head), read: Seq::START, request: None };
+                        self.acknowledge_later(conn, conversation, ack);
+                    }
                 } else {
                     chat.upto = chat.upto.max(head);
                     self.deliver(conn, conversation, entries);
@@ -101,10 +107,12 @@ impl Gateway {
                 chat.sent = None;
                 self.tell(conn, ServerFrame::Refused { request: None, reject: Reject::BeyondHead { head } });
             }
+            Err(Reject::DeviceRemoved) => return self.close(conn, CloseReason::DeviceRemoved),
             // A damaged row is reported, and the rest of the queue flows.
             Ok(_) | Err(_) => chat.upto = chat.sent.unwrap_or(Seq::START),
         }
-        let Some(session) = self.sessions.get(&conn) else { return };
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.forget_if_idle(conversation);
         if let Some(upto) = session.chats.get(&conversation).filter(|chat| chat.is_behind() && chat.upto > Seq::START).map(|chat| chat.upto)
         {
             self.behind(conn, conversation, upto);
@@ -117,11 +125,12 @@ impl Gateway {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let of = session.name(conversation);
-        let chat = session.chats.get_mut(&conversation).expect("it was just named");
+        let chat = session.chats.get_mut(&conversation).expect("a chat that is delivered is kept");
         let first = entries.first().map(|entry| entry.seq);
         assert_eq!(first, chat.sent.map(Seq::next), "what is delivered follows what was sent: {conversation}");
         chat.sent = entries.last().map(|entry| entry.seq);
-        chat.upto = chat.upto.max(chat.sent.unwrap_or(Seq::START));
+        chat.delivered = chat.sent.unwrap_or(Seq::START);
+        chat.upto = chat.upto.max(chat.delivered);
         let count = entries.len() as u32;
         chat.owed += count;
         if session.owed == 0 {
@@ -172,10 +181,13 @@ impl Gateway {
             let reason = if by_same_run { CloseReason::Restarting } else { CloseReason::Replaced };
             return self.close(ConnId(epoch.0), reason);
         }
-        if let Some(conn) = self.opening.get(&device)
-            && let Some(session) = self.sessions.get_mut(conn)
-        {
-            session.phase = Phase::Opening { woken: true };
+        let opening: Vec<ConnId> = self.opening.range((device, ConnId(0))..=(device, ConnId(u64::MAX))).map(|(_, conn)| *conn).collect();
+        for conn in opening {
+            if wake == Wake::Removed {
+                self.close(conn, CloseReason::DeviceRemoved);
+            } else if let Some(session) = self.sessions.get_mut(&conn) {
+                session.phase = Phase::Opening { woken: true };
+            }
         }
         let Some(conn) = self.open.get(&device).copied() else { return };
         match wake {
@@ -188,7 +200,9 @@ impl Gateway {
                 }
             }
             Wake::Presence { user, presence } => {
-                if self.sessions.get(&conn).is_some_and(|session| session.watches.contains(&user)) {
+                let Some(session) = self.sessions.get_mut(&conn) else { return };
+                if let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) {
+                    watched.stale = watched.asked > 0;
                     self.tell(conn, ServerFrame::Presence { user, presence });
                 }
             }
@@ -202,8 +216,8 @@ impl Gateway {
         let config = self.config;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let room = session.owed < config.deliveries && session.unflushed < config.unflushed / 2;
-        let chat = session.chats.entry(conversation).or_default();
-        let next = chat.sent.map(Seq::next) == Some(upto) && !chat.reading && !chat.queued;
+        let next =
+            session.chats.get(&conversation).is_some_and(|chat| chat.sent.map(Seq::next) == Some(upto) && !chat.reading && !chat.queued);
         match entry {
             Some(entry) if next && room => self.deliver(conn, conversation, vec![entry]),
             _ => {

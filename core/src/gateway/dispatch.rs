@@ -38,6 +38,8 @@ pub(super) enum Origin {
     Quiet(ConnId),
     /// Nobody waits for the reply.
     Nobody,
+    /// Users that were heard.
+    Heard,
     /// The gateway's own wake-ups.
     Wakes,
     /// The gateway's own lease.
@@ -46,6 +48,17 @@ pub(super) enum Origin {
     Leases,
     /// The end of a dead gateway, last seen with so many renewals.
     Reap(GatewayId, u64),
+}
+
+impl Origin {
+    /// Whether the command is tried again for as long as the store refuses work: nobody else would.
+    fn waits(&self) -> bool {
+        match self {
+            Self::Page(..) | Self::Dirty(_) | Self::Receipts(_) | Self::Watch(..) => true,
+            Self::Nobody | Self::Heard | Self::Wakes | Self::Lease | Self::Leases | Self::Reap(..) => true,
+            Self::Open(_) | Self::Send(..) | Self::Ack(..) | Self::Request(..) | Self::Quiet(_) => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +119,9 @@ impl Gateway {
 
     /// Starts what may be started.
     pub(super) fn dispatch(&mut self) {
+        if self.ended {
+            return;
+        }
         for lane in Lane::ALL {
             let limit = match lane {
                 Lane::Durable | Lane::Read => self.config.in_flight,
@@ -127,6 +143,11 @@ impl Gateway {
         while batch.len() < self.config.batch
             && let Some(queued) = self.lines[lane as usize].waiting.pop_front()
         {
+            if let Origin::Open(conn) = queued.origin {
+                // Who has gone meanwhile is not let in any more.
+                let Some(session) = self.sessions.get_mut(&conn) else { continue };
+                session.begun = true;
+            }
             batch.push(queued);
         }
         while lane == Lane::Durable
@@ -159,7 +180,8 @@ impl Gateway {
             batch.push(queued);
         }
         session.busy = batch.len() > before;
-        session.ready = !session.busy;
+        // What stood in line may have been refused meanwhile: then there is nothing left to be done for it.
+        session.ready = !session.busy && !session.queue.is_empty();
         if session.ready {
             // Its next message does not fit any more: it is first in the next batch.
             self.ready.push_front(conn);
@@ -211,23 +233,18 @@ impl Gateway {
     /// The store refuses work. Clients hear of it and keep what they have; what the gateway itself wants is tried again.
     fn unavailable(&mut self, ticket: Ticket) {
         let Some(flight) = self.flights.get(&ticket) else { return };
-        let waits = |origin: &Origin| {
-            matches!(
-                origin,
-                Origin::Nobody | Origin::Wakes | Origin::Lease | Origin::Leases | Origin::Reap(..) | Origin::Page(..) | Origin::Dirty(_)
-            )
-        };
-        if flight.origins.iter().all(waits) {
+        if flight.origins.iter().all(Origin::waits) {
             self.run_again(ticket, Millis(200));
             return;
         }
         let Some(flight) = self.land(ticket) else { return };
-        for (origin, command) in flight.origins.iter().zip(&flight.batch.commands) {
-            if waits(origin) {
-                self.enqueue(flight.lane, *origin, command.clone());
-            } else {
-                self.refused_for_now(*origin, command);
-            }
+        let commands = || flight.origins.iter().zip(&flight.batch.commands);
+        // In front of what waits, so that the end of a session never comes after the beginning of the next one.
+        for (origin, command) in commands().rev().filter(|(origin, _)| origin.waits()) {
+            self.lines[flight.lane as usize].waiting.push_front(Queued { origin: *origin, command: command.clone() });
+        }
+        for (origin, command) in commands().filter(|(origin, _)| !origin.waits()) {
+            self.refused_for_now(*origin, command);
         }
         self.release(&flight);
     }
@@ -279,14 +296,19 @@ impl Gateway {
     }
 
     pub(super) fn pause(&mut self, conn: ConnId, until: Timestamp) {
-        if let Some(session) = self.sessions.get_mut(&conn) {
+        if let Some(session) = self.sessions.get_mut(&conn)
+            && session.paused < until
+        {
+            self.timers.remove(&(session.paused, Timer::Resume(conn)));
             session.paused = until;
             self.timers.insert((until, Timer::Resume(conn)));
         }
     }
 
     pub(super) fn reaped(&mut self, gateway: GatewayId, renewals: u64, reply: Result<Reply, Reject>) {
-        if let Ok(Reply::Reaped { more: true }) = reply {
+        self.judging -= 1;
+        if reply == Ok(Reply::Reaped { more: true }) {
+            self.judging += 1;
             self.enqueue(Lane::Session, Origin::Reap(gateway, renewals), Command::Reap { gateway, renewals });
         }
     }

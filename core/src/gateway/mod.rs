@@ -58,8 +58,8 @@ pub struct Gateway {
     sessions: BTreeMap<ConnId, Session>,
     /// The connection of each device's open session. Of two sessions of one device, the later one.
     open: BTreeMap<DeviceId, ConnId>,
-    /// The same for sessions whose opening is under way.
-    opening: BTreeMap<DeviceId, ConnId>,
+    /// Those whose opening is under way: of one device there may be several, and not all of them need be who they say they are.
+    opening: BTreeSet<(DeviceId, ConnId)>,
     /// What is due when. Each session has exactly one [`Timer::Session`] here.
     timers: BTreeSet<(Timestamp, Timer)>,
     lines: [Line; 4],
@@ -67,13 +67,17 @@ pub struct Gateway {
     ready: VecDeque<ConnId>,
     flights: BTreeMap<Ticket, Flight>,
     tickets: u64,
-    /// Users to be reported as heard.
-    heard: Vec<(UserId, Timestamp)>,
+    /// Users to be reported as heard, and whether a report is under way.
+    heard: BTreeMap<UserId, Timestamp>,
+    reporting: bool,
     /// Wake-ups that were seen to and are not cleared yet.
     seen: Vec<SeenWake>,
     /// Whether wake-ups are being taken, and whether the bell rang meanwhile.
     taking: bool,
     rung: bool,
+    /// Whether the lease is being renewed, and how many questions about the leases of others are under way.
+    renewing: bool,
+    judging: usize,
     /// The renewals of other gateways: the count, and since when it has not changed, by this gateway's clock.
     leases: BTreeMap<GatewayId, (u64, Timestamp)>,
     draining: bool,
@@ -92,13 +96,16 @@ impl Gateway {
             closes: 0,
             sessions: BTreeMap::new(),
             open: BTreeMap::new(),
-            opening: BTreeMap::new(),
+            opening: BTreeSet::new(),
             timers: BTreeSet::new(),
             lines: Default::default(),
             ready: VecDeque::new(),
             flights: BTreeMap::new(),
             tickets: 0,
-            heard: Vec::new(),
+            heard: BTreeMap::new(),
+            reporting: false,
+            renewing: false,
+            judging: 0,
             seen: Vec::new(),
             taking: false,
             rung: false,
@@ -195,13 +202,35 @@ impl Gateway {
         for (device, conn) in &self.open {
             assert!(self.sessions.get(conn).is_some_and(|session| session.is_open() && session.device == *device));
         }
+        for (device, conn) in &self.opening {
+            let opening = |session: &Session| matches!(session.phase, Phase::Opening { .. }) && session.device == *device;
+            assert!(self.sessions.get(conn).is_some_and(opening));
+        }
+        self.check_bounds();
         assert!(self.sessions.len() <= self.config.connections);
+    }
+
+    /// Nothing gathers but in proportion to the connections, whatever the store does.
+    fn check_bounds(&self) {
+        let resuming = self.timers.iter().filter(|(_, timer)| matches!(timer, Timer::Resume(_))).count();
+        assert!(resuming <= self.sessions.len(), "one pause a session");
+        assert!(self.timers.len() <= 2 * self.sessions.len() + self.flights.len() + 1, "timers: {}", self.timers.len());
+        assert!(self.ready.len() <= self.sessions.len());
+        let waiting = |lane: Lane| self.lines[lane as usize].waiting.len();
+        let asked = self.config.connections * (self.config.requests as usize + MAX_PAGES as usize + 3);
+        assert!(waiting(Lane::Read) <= asked + 1, "reads that wait: {}", waiting(Lane::Read));
+        assert!(waiting(Lane::Wake) <= 1 && waiting(Lane::Durable) <= 1);
+        let dead = self.leases.len();
+        let ends = self.config.connections * (limits::WATCHES_PER_SESSION + self.config.requests as usize + 2);
+        assert!(waiting(Lane::Session) <= 2 * ends + dead + 2, "comings and goings that wait: {}", waiting(Lane::Session));
     }
 
     fn connected(&mut self, conn: ConnId) {
         let refusal = match () {
             () if self.draining => CloseReason::Restarting,
             () if self.sessions.len() >= self.config.connections => CloseReason::Overloaded,
+            // The store cannot follow: every further session would leave its end behind in the line.
+            () if self.lines[Lane::Session as usize].waiting.len() > self.config.connections => CloseReason::Overloaded,
             () => {
                 let due = self.now + self.config.handshake;
                 self.sessions.insert(conn, Session::new(self.now, due));
@@ -244,6 +273,7 @@ impl Gateway {
     fn forget(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.remove(&conn) else { return };
         self.timers.remove(&(session.due, Timer::Session(conn)));
+        self.timers.remove(&(session.paused, Timer::Resume(conn)));
         if session.ready {
             self.ready.retain(|ready| *ready != conn);
         }
@@ -251,8 +281,9 @@ impl Gateway {
         match session.phase {
             Phase::Greeting => return,
             Phase::Opening { .. } => {
-                if self.opening.get(&device) == Some(&conn) {
-                    self.opening.remove(&device);
+                self.opening.remove(&(device, conn));
+                if !session.begun {
+                    return;
                 }
             }
             Phase::Open => {
@@ -261,8 +292,8 @@ impl Gateway {
                 }
             }
         }
-        for user in session.watches {
-            self.enqueue(Lane::Session, Origin::Nobody, Command::Unwatch { device, user });
+        for watch in session.watches {
+            self.unwatch(device, watch.user);
         }
         // Also for an opening whose outcome is not known: it stands behind that in the same lane, and ends what that began.
         let end = Command::EndSession { device, gateway: self.id, epoch: SessionEpoch(conn.0), heard: session.heard };
@@ -289,6 +320,9 @@ impl Gateway {
             self.outputs.push_back(Output::Close { conn, reason: CloseReason::Unavailable, retry_after });
         }
         self.sessions.clear();
+        self.open.clear();
+        self.opening.clear();
+        self.heard.clear();
         self.timers.clear();
         self.outputs.push_back(Output::Ended);
     }
@@ -301,6 +335,9 @@ impl Gateway {
 
 /// Log pages that are read for one session at a time.
 const MAX_PAGES: u32 = 4;
+
+/// What a log page costs at the most on its way to a connection.
+const PAGE_COST: u32 = limits::PAGE_BYTES as u32 + 64 * limits::PAGE_ENTRIES;
 
 /// How many bytes a frame counts for on its way to a connection: about what it takes on the wire, and never nothing.
 pub fn frame_cost(frame: &ServerFrame) -> u32 {

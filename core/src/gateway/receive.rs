@@ -1,7 +1,7 @@
 //! Frames from devices.
 
 use super::dispatch::{Lane, Origin, Queued};
-use super::session::{PendingAck, Phase};
+use super::session::{PendingAck, Phase, Session, Watched};
 use super::{ConnId, Gateway};
 use crate::command::Command;
 use crate::content::Content;
@@ -31,7 +31,7 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.phase = Phase::Opening { woken: false };
         session.device = device;
-        self.opening.insert(device, conn);
+        self.opening.insert((device, conn));
         let open = Command::OpenSession { device, secret: secret.digest(), gateway: self.id, epoch: SessionEpoch(conn.0), run };
         self.enqueue(Lane::Session, Origin::Open(conn), open);
     }
@@ -69,8 +69,12 @@ impl Gateway {
             }
             ClientFrame::Watch { user } => self.watch(conn, user),
             ClientFrame::Unwatch { user } => {
-                session.watches.retain(|watched| *watched != user);
-                self.enqueue_request(conn, Lane::Session, Origin::Quiet(conn), Command::Unwatch { device, user });
+                // Not counted as a request: there is no more than one for each watch, and those are.
+                let before = session.watches.len();
+                session.watches.retain(|watched| watched.user != user);
+                if session.watches.len() < before {
+                    self.unwatch(device, user);
+                }
             }
             ClientFrame::FindUsers { request, phones } => self.look_up(conn, request, Command::FindUsers { phones }),
             ClientFrame::AskUser { request, user } => self.look_up(conn, request, Command::AskUser { user }),
@@ -115,7 +119,7 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let now = self.now;
         if let Some(chat) = session.chats.get_mut(&conversation) {
-            let left = chat.sent.map_or(0, |sent| sent.0.saturating_sub(ack.delivered.0));
+            let left = chat.delivered.0.saturating_sub(ack.delivered.0);
             let owed = chat.owed.min(u32::try_from(left).unwrap_or(u32::MAX));
             if owed < chat.owed {
                 session.owed -= chat.owed - owed;
@@ -147,14 +151,25 @@ impl Gateway {
     fn watch(&mut self, conn: ConnId, user: UserId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let device = session.device;
-        if !session.watches.contains(&user) {
-            if session.watches.len() >= limits::WATCHES_PER_SESSION {
-                return self.tell(conn, ServerFrame::Refused { request: None, reject: Reject::ListFull });
-            }
-            session.watches.push(user);
+        let watching = session.watches.len();
+        if let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) {
+            watched.asked += 1;
+        } else if watching < limits::WATCHES_PER_SESSION {
+            session.watches.push(Watched { user, asked: 1, stale: false });
+        } else {
+            return self.tell(conn, ServerFrame::Refused { request: None, reject: Reject::ListFull });
         }
         let watch = Command::Watch { device, gateway: self.id, user };
         self.enqueue_request(conn, Lane::Session, Origin::Watch(conn, user), watch);
+    }
+
+    /// Takes a device off the list of a user's watchers, unless another session of the device's here watches that user too.
+    pub(super) fn unwatch(&mut self, device: DeviceId, user: UserId) {
+        let watches = |session: &Session| session.watches.iter().any(|watched| watched.user == user);
+        let other = self.open.get(&device).and_then(|conn| self.sessions.get(conn));
+        if !other.is_some_and(watches) {
+            self.enqueue(Lane::Session, Origin::Nobody, Command::Unwatch { device, gateway: self.id, user });
+        }
     }
 
     fn look_up(&mut self, conn: ConnId, request: RequestId, command: Command) {

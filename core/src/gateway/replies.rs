@@ -15,21 +15,24 @@ impl Gateway {
     pub(super) fn replied(&mut self, origin: Origin, reply: Result<Reply, Reject>) {
         match origin {
             Origin::Nobody => {}
+            Origin::Heard => {
+                self.reporting = false;
+                if self.heard.len() >= self.config.batch {
+                    self.report_heard();
+                }
+            }
             Origin::Quiet(conn) => self.request_ended(conn),
             Origin::Open(conn) => self.opened(conn, reply),
             Origin::Send(conn, request, attempt, conversation) => self.send_answered(conn, request, attempt, conversation, reply),
             Origin::Ack(conn, conversation, request) => self.ack_answered(conn, conversation, request, reply),
             Origin::Page(conn, conversation) => self.page_read(conn, conversation, reply),
-            Origin::Dirty(conn) => {
-                if let Ok(Reply::Dirty(page)) = reply {
-                    self.dirty_read(conn, page);
-                }
-            }
+            Origin::Dirty(conn) => self.dirty_answered(conn, reply),
             Origin::Receipts(conn) => self.receipts(conn, reply),
             Origin::Watch(conn, user) => self.watched(conn, user, reply),
             Origin::Request(conn, request) => self.request_answered(conn, request, reply),
             Origin::Wakes => self.wakes_taken(reply),
             Origin::Lease => {
+                self.renewing = false;
                 if reply == Ok(Reply::Lease { held: false }) {
                     self.end();
                 }
@@ -53,17 +56,26 @@ impl Gateway {
         session.token_expires = expires;
         session.told = now;
         session.reread = now + self.config.reread;
-        if self.opening.get(&device) == Some(&conn) {
-            self.opening.remove(&device);
-        }
+        self.opening.remove(&(device, conn));
         self.open.insert(device, conn);
-        self.hear((device.user, now));
+        self.hear(device.user, now);
         self.tell(conn, ServerFrame::Welcome { now, token_expires: expires, window: self.config.window });
         self.dirty_read(conn, dirty);
         if woken {
             self.read_dirty(conn, None);
         }
         self.arm(conn, now + limits::HEARTBEAT);
+    }
+
+    fn dirty_answered(&mut self, conn: ConnId, reply: Result<Reply, Reject>) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.rereading -= 1;
+        match reply {
+            Ok(Reply::Dirty(page)) => self.dirty_read(conn, page),
+            // As when the wake-up that says so was lost.
+            Err(Reject::DeviceRemoved) => self.close(conn, CloseReason::DeviceRemoved),
+            Ok(_) | Err(_) => {}
+        }
     }
 
     fn send_answered(
@@ -140,13 +152,23 @@ impl Gateway {
 
     fn watched(&mut self, conn: ConnId, user: UserId, reply: Result<Reply, Reject>) {
         self.request_ended(conn);
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let device = session.device;
+        // Who is not watched any more is not spoken of.
+        let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) else { return };
+        watched.asked = watched.asked.saturating_sub(1);
         match reply {
+            Ok(Reply::Presence(_)) if watched.asked > 0 => {}
+            Ok(Reply::Presence(_)) if watched.stale => {
+                (watched.asked, watched.stale) = (1, false);
+                session.requests += 1;
+                let watch = Command::Watch { device, gateway: self.id, user };
+                self.enqueue(Lane::Session, Origin::Watch(conn, user), watch);
+            }
             Ok(Reply::Presence(presence)) => self.tell(conn, ServerFrame::Presence { user, presence }),
             Ok(_) => {}
             Err(reject) => {
-                if let Some(session) = self.sessions.get_mut(&conn) {
-                    session.watches.retain(|watched| *watched != user);
-                }
+                session.watches.retain(|watched| watched.user != user);
                 self.tell(conn, ServerFrame::Refused { request: None, reject });
             }
         }
@@ -193,6 +215,7 @@ impl Gateway {
 
     /// Judges which gateways are dead: those whose renewals this gateway has not seen move for the length of a lease.
     fn leases_read(&mut self, reply: Result<Reply, Reject>) {
+        self.judging -= 1;
         let Ok(Reply::Leases(leases)) = reply else { return };
         let now = self.now;
         let seen = core::mem::take(&mut self.leases);
@@ -208,6 +231,7 @@ impl Gateway {
             self.leases.insert(gateway, (renewals, since));
         }
         for (gateway, renewals) in dead {
+            self.judging += 1;
             self.enqueue(Lane::Session, Origin::Reap(gateway, renewals), Command::Reap { gateway, renewals });
         }
     }

@@ -23,9 +23,21 @@ pub(super) enum Phase {
     Open,
 }
 
+/// A user whom a session watches.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watched {
+    pub(super) user: UserId,
+    /// Questions under way for what is to be seen of the user.
+    pub(super) asked: u32,
+    /// News came meanwhile: it is not known which is newer, they or the answer.
+    pub(super) stale: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) phase: Phase,
+    /// Whether the store may have heard of it, so that it must hear of its end.
+    pub(super) begun: bool,
     /// Whose it is; says nothing while greeting.
     pub(super) device: DeviceId,
     /// When something last came from it.
@@ -69,10 +81,14 @@ pub(super) struct Session {
     pub(super) handles: Vec<ConversationId>,
     /// Conversations of which there is more to be read and delivered.
     pub(super) backlog: VecDeque<ConversationId>,
+    /// Pages of its dirty set that are being read.
+    pub(super) rereading: u32,
     /// Where to go on in the dirty set when the backlog is done.
     pub(super) more_dirty: Option<ConversationId>,
+    /// There was no room to note that a conversation is behind: the dirty set is to be read from its beginning when the backlog is done.
+    pub(super) missed: bool,
     /// Whom this session watches.
-    pub(super) watches: Vec<UserId>,
+    pub(super) watches: Vec<Watched>,
 }
 
 /// One conversation in one session.
@@ -83,6 +99,8 @@ pub(super) struct Chat {
     pub(super) sent: Option<Seq>,
     /// The conversation is known to reach at least up to here.
     pub(super) upto: Seq,
+    /// The last entry that was sent in this session. Own messages that were accepted in it are not sent.
+    pub(super) delivered: Seq,
     /// Entries sent in this session and not acknowledged.
     pub(super) owed: u32,
     /// Whether a page of it is being read.
@@ -113,6 +131,7 @@ impl Session {
     pub(super) fn new(now: Timestamp, due: Timestamp) -> Self {
         Self {
             phase: Phase::Greeting,
+            begun: false,
             device: DeviceId { user: UserId(0), serial: 0 },
             heard: now,
             told: Timestamp::default(),
@@ -136,7 +155,9 @@ impl Session {
             chats: BTreeMap::new(),
             handles: Vec::new(),
             backlog: VecDeque::new(),
+            rereading: 0,
             more_dirty: None,
+            missed: false,
             watches: Vec::new(),
         }
     }
@@ -155,17 +176,25 @@ impl Session {
 
     /// How to name a conversation to the client. Binds a handle on the first occasion, while there are handles left.
     pub(super) fn name(&mut self, conversation: ConversationId) -> Target {
-        let chat = self.chats.entry(conversation).or_default();
-        if let Some(handle) = chat.handle {
+        if let Some(handle) = self.chats.get(&conversation).and_then(|chat| chat.handle) {
             return Target::Handle(handle);
         }
         if self.handles.len() >= limits::HANDLES_PER_SESSION {
             return Target::Id(conversation);
         }
         let handle = Handle(self.handles.len() as u32);
-        chat.handle = Some(handle);
+        self.chats.entry(conversation).or_default().handle = Some(handle);
         self.handles.push(conversation);
         Target::Bind(handle, conversation)
+    }
+
+    /// What is known of a conversation that is ahead of the device. Where there is no room for another, its mark in the dirty set has to wait.
+    pub(super) fn chat(&mut self, conversation: ConversationId) -> Option<&mut Chat> {
+        if self.chats.len() >= limits::CHATS_PER_SESSION && !self.chats.contains_key(&conversation) {
+            self.missed = true;
+            return None;
+        }
+        Some(self.chats.entry(conversation).or_default())
     }
 
     /// Forgets what a conversation without a handle was about, once nothing is left to be done for it.
@@ -182,6 +211,8 @@ impl Session {
         assert_eq!(self.owed, self.chats.values().map(|chat| chat.owed).sum::<u32>(), "owed is the sum over the chats");
         assert!(self.handles.len() <= limits::HANDLES_PER_SESSION);
         assert!(self.watches.len() <= limits::WATCHES_PER_SESSION);
+        let kept = limits::CHATS_PER_SESSION + limits::HANDLES_PER_SESSION + self.acks.len();
+        assert!(self.chats.len() <= kept, "chats that are kept: {}", self.chats.len());
         let queued = self.chats.values().filter(|chat| chat.queued).count();
         assert_eq!(queued, self.backlog.len(), "the backlog lists exactly the queued chats");
         let reading = self.chats.values().filter(|chat| chat.reading).count();

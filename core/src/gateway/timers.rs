@@ -5,6 +5,7 @@ use super::session::Phase;
 use super::{ConnId, Gateway, Ticket};
 use crate::command::Command;
 use crate::frame::CloseReason;
+use crate::id::UserId;
 use crate::limits;
 use crate::time::{Millis, Timestamp};
 
@@ -54,11 +55,11 @@ impl Gateway {
         }
         if session.heard >= session.told + TELL_HEARD {
             session.told = session.heard;
-            let heard = (session.device.user, session.heard);
-            self.hear(heard);
+            let (user, heard) = (session.device.user, session.heard);
+            self.hear(user, heard);
         }
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        if now >= session.reread {
+        if now >= session.reread && session.rereading == 0 {
             self.read_dirty(conn, None);
         }
         self.arm(conn, now + limits::HEARTBEAT);
@@ -81,23 +82,31 @@ impl Gateway {
 
     fn periodic(&mut self) {
         self.timers.insert((self.now + limits::LEASE_RENEWAL, Timer::Lease));
-        self.enqueue(Lane::Session, Origin::Lease, Command::RenewLease { gateway: self.id });
-        self.enqueue(Lane::Read, Origin::Leases, Command::ReadLeases);
+        // What is still under way from the last time is not asked for again, however long the store takes.
+        if !core::mem::replace(&mut self.renewing, true) {
+            self.enqueue(Lane::Session, Origin::Lease, Command::RenewLease { gateway: self.id });
+        }
+        if self.judging == 0 {
+            self.judging = 1;
+            self.enqueue(Lane::Read, Origin::Leases, Command::ReadLeases);
+        }
         self.report_heard();
         self.take_wakes();
     }
 
-    pub(super) fn hear(&mut self, heard: (crate::id::UserId, Timestamp)) {
-        self.heard.push(heard);
+    pub(super) fn hear(&mut self, user: UserId, at: Timestamp) {
+        let heard = self.heard.entry(user).or_default();
+        *heard = at.max(*heard);
         if self.heard.len() >= self.config.batch {
             self.report_heard();
         }
     }
 
+    /// One report at a time; who is heard meanwhile stands in the next.
     pub(super) fn report_heard(&mut self) {
-        if !self.heard.is_empty() {
-            let users = core::mem::take(&mut self.heard);
-            self.enqueue(Lane::Durable, Origin::Nobody, Command::Heard { users });
+        if !self.heard.is_empty() && !core::mem::replace(&mut self.reporting, true) {
+            let users = core::iter::from_fn(|| self.heard.pop_first()).take(self.config.batch).collect();
+            self.enqueue(Lane::Durable, Origin::Heard, Command::Heard { users });
         }
     }
 }

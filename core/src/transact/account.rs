@@ -133,7 +133,7 @@ pub(super) fn set_privacy(view: &mut View, user: UserId, privacy: Privacy) -> Re
         return Ok(Decision::reply(Reply::Done));
     }
     account.privacy = privacy;
-    Ok(Decision::of(vec![Event::AccountChanged { user, account }], Reply::Done))
+    Ok(Decision::of(vec![Event::AccountChanged { user, account }, Event::PrivacyChanged { user }], Reply::Done))
 }
 
 pub(super) fn set_listed(

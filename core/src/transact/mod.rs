@@ -172,7 +172,7 @@ fn decide(view: &mut View, now: Timestamp, command: &Command) -> Result<Decision
         Command::AskReceipts { user, conversations } => receipt::ask(view, *user, conversations),
         Command::Typing { from, conversation, active } => presence::typing(view, *from, *conversation, *active),
         Command::Watch { device, gateway, user } => presence::watch(view, *device, *gateway, *user),
-        Command::Unwatch { device, user } => presence::unwatch(*device, *user),
+        Command::Unwatch { device, gateway, user } => presence::unwatch(view, *device, *gateway, *user),
     }
 }
 

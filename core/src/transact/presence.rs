@@ -24,8 +24,12 @@ pub(super) fn typing(view: &mut View, from: DeviceId, conversation: Conversation
 
 pub(super) fn watch(view: &mut View, device: DeviceId, gateway: GatewayId, user: UserId) -> Result<Decision, Stop> {
     let presence = presence_of(view, user, device.user)?;
-    let held = view.find(&rows::watcher(user, device))?;
-    if held == Some(Watcher { gateway }) {
+    let (place, session) = (rows::watcher(user, device), rows::session(device));
+    view.need(&[place.key, session.key])?;
+    let held = view.find(&place)?;
+    // A session that was replaced and does not know it yet must not take the place of the one that follows it.
+    let elsewhere = view.find(&session)?.is_none_or(|session| session.gateway != gateway);
+    if held == Some(Watcher { gateway }) || elsewhere {
         return Ok(Decision::reply(Reply::Presence(presence)));
     }
     // Whoever has a place on the list keeps it at another gateway.
@@ -53,8 +57,11 @@ fn make_room(view: &mut View, user: UserId) -> Result<Vec<Event>, Stop> {
     if events.is_empty() { Err(Reject::ListFull.into()) } else { Ok(events) }
 }
 
-pub(super) fn unwatch(device: DeviceId, user: UserId) -> Result<Decision, Stop> {
-    Ok(Decision::of(vec![Event::WatchChanged { user, device, gateway: None }], Reply::Done))
+/// Changes nothing if the device has connected elsewhere meanwhile and watches the user from there.
+pub(super) fn unwatch(view: &mut View, device: DeviceId, gateway: GatewayId, user: UserId) -> Result<Decision, Stop> {
+    let watches = view.find(&rows::watcher(user, device))? == Some(Watcher { gateway });
+    let events = if watches { vec![Event::WatchChanged { user, device, gateway: None }] } else { vec![] };
+    Ok(Decision::of(events, Reply::Done))
 }
 
 /// What `asker` may see of a user's presence.

@@ -61,7 +61,7 @@ pub(super) fn project(view: &mut View, event: &Event) {
             view.clear(rows::lease(*gateway).key);
             view.clear(rows::bell(*gateway).key);
         }
-        Event::PresenceChanged { .. } | Event::Typing { .. } => {}
+        Event::PresenceChanged { .. } | Event::PrivacyChanged { .. } | Event::Typing { .. } => {}
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{presence, sessions_of};
 use crate::event::{Event, MessageSent};
-use crate::frame::Presence;
+use crate::frame::{Presence, UserList};
 use crate::id::{ConversationId, DeviceId, UserId};
 use crate::rows::{self, LogEntry, Session, StoredEntry, StoredWake, Topic, Watcher};
 use crate::store::Key;
@@ -29,7 +29,13 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
             }
             Ok(())
         }
-        Event::PresenceChanged { user, online } => tell_watchers(view, *user, *online),
+        Event::PresenceChanged { user, online } => tell_watchers(view, *user, Occasion::Presence(*online)),
+        Event::PrivacyChanged { user } => tell_watchers(view, *user, Occasion::Visibility(None)),
+        Event::ListChanged { owner, list, user, .. } => {
+            tell_watchers(view, *owner, Occasion::Visibility(Some(*user)))?;
+            // A block hides both from each other.
+            if *list == UserList::Blocked { tell_watchers(view, *user, Occasion::Visibility(Some(*owner))) } else { Ok(()) }
+        }
         Event::SessionOpened { replaces: None, .. }
         | Event::ReceiptMoved { tell: false, .. }
         | Event::VerificationMoved { .. }
@@ -42,7 +48,6 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
         | Event::SessionUnlisted { .. }
         | Event::Heard { .. }
         | Event::WatchChanged { .. }
-        | Event::ListChanged { .. }
         | Event::WakesTaken { .. }
         | Event::LeaseRenewed { .. }
         | Event::LeaseLost { .. }
@@ -73,11 +78,23 @@ fn wake_peer(view: &mut View, user: UserId, conversation: ConversationId, topic:
     Ok(())
 }
 
-/// Tells those who watch a user and may see it. Those whose session is gone are taken off the list on this occasion.
-fn tell_watchers(view: &mut View, user: UserId, online: bool) -> Result<(), Stop> {
+/// Why the watchers of a user are told something.
+#[derive(Clone, Copy)]
+enum Occasion {
+    /// The user has come online, or gone offline: those who may see it are told.
+    Presence(bool),
+    /// Who may see the user has changed, for one watching user or for all: whoever may not see it any more is told that it is hidden.
+    Visibility(Option<UserId>),
+}
+
+/// Tells those who watch a user. Those whose session is gone are taken off the list on this occasion.
+fn tell_watchers(view: &mut View, user: UserId, occasion: Occasion) -> Result<(), Stop> {
     let owner = view.need(&[rows::account(user).key, rows::last_seen(user).key]);
-    let watchers: Vec<(DeviceId, Option<Watcher>)> =
+    let mut watchers: Vec<(DeviceId, Option<Watcher>)> =
         view.scan::<Watcher>(&rows::watchers(user))?.into_iter().filter_map(|(key, row)| Some((rows::watcher_of(&key)?, row))).collect();
+    if let Occasion::Visibility(Some(only)) = occasion {
+        watchers.retain(|(device, _)| device.user == only);
+    }
     if watchers.is_empty() {
         return Ok(());
     }
@@ -92,15 +109,21 @@ fn tell_watchers(view: &mut View, user: UserId, online: bool) -> Result<(), Stop
         })
         .collect();
     view.need(&keys)?;
+    let (online, says_hidden) = match occasion {
+        Occasion::Presence(online) => (online, false),
+        Occasion::Visibility(_) => (!sessions_of(view, user, &account)?.is_empty(), true),
+    };
     let presence = if online { Presence::Online } else { presence::offline(view, user)? };
     for (device, watcher) in watchers {
-        match view.find(&rows::session(device))? {
-            Some(session) if watcher == Some(Watcher { gateway: session.gateway }) => {
-                if presence::may_see(view, user, account.privacy, device.user)? {
-                    wake(view, device, &session, Topic::Presence(user), &StoredWake::Presence(presence.into()));
-                }
-            }
-            _ => view.clear(rows::watcher(user, device).key),
+        let session = view.find(&rows::session(device))?.filter(|session| watcher == Some(Watcher { gateway: session.gateway }));
+        let Some(session) = session else {
+            view.clear(rows::watcher(user, device).key);
+            continue;
+        };
+        let seen = presence::may_see(view, user, account.privacy, device.user)?;
+        if seen || says_hidden {
+            let told = if seen { presence } else { Presence::Hidden };
+            wake(view, device, &session, Topic::Presence(user), &StoredWake::Presence(told.into()));
         }
     }
     Ok(())

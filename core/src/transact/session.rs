@@ -59,9 +59,11 @@ fn token_expiry(state: &Device, now: Timestamp, secret: Digest) -> Option<Timest
 }
 
 pub(super) fn end(view: &mut View, device: DeviceId, gateway: GatewayId, epoch: SessionEpoch, heard: Timestamp) -> Result<Decision, Stop> {
-    let mut events = vec![Event::Heard { user: device.user, at: heard }];
+    let mut events = vec![];
     let session = view.find(&rows::session(device))?;
+    // A connection that never became a session may be anybody's: it says nothing about the user.
     if session.is_some_and(|session| session.gateway == gateway && session.epoch == epoch) {
+        events.push(Event::Heard { user: device.user, at: heard });
         events.extend(end_sessions(view, &[device], gateway)?);
     }
     Ok(Decision::of(events, Reply::Done))
@@ -117,10 +119,15 @@ pub(super) fn take_wakes(view: &mut View, gateway: GatewayId, seen: &[SeenWake])
             .zip(StoredWake::decode(&value).ok())
             .and_then(|((device, topic), stored)| Some((device, read_wake(topic, stored)?)));
         match read {
-            Some(read) => wakes.push(read),
-            None => view.report(key),
+            // A sign of typing may be lost with the answer; but the same sign a moment later must not be taken for this one.
+            Some((_, Wake::Typing { .. })) => done.push(key),
+            Some(_) => fresh.push(wake),
+            None => {
+                view.report(key);
+                fresh.push(wake);
+            }
         }
-        fresh.push(wake);
+        wakes.extend(read);
     }
     let events = if done.is_empty() { vec![] } else { vec![Event::WakesTaken { keys: done }] };
     Ok(Decision::of(events, Reply::Wakes { wakes, seen: fresh, more }))

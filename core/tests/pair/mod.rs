@@ -3,47 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
 
-use doubletick_core::client::{self, Client, Notice, Outgoing, Record, SaveId, Stored, StoredChat};
+mod disk;
+mod rows;
+
+use self::rows::Rows;
+use disk::Disk;
+use doubletick_core::client::{self, Client, Notice, Outgoing, Record, SaveId, Stored};
 use doubletick_core::command::{Command, Reply, code_digest};
-use doubletick_core::content::{Content, Parts};
-use doubletick_core::frame::{ClientFrame, CloseReason, Delivery, Sender, ServerFrame};
+use doubletick_core::content::Content;
+use doubletick_core::frame::{ClientFrame, CloseReason, ServerFrame};
 use doubletick_core::gateway::{self, Config, ConnId, Gateway};
-use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Secret, Seq, UserId};
-use doubletick_core::rows;
-use doubletick_core::store::{self, Commit, Failure, Key, NotFetched, Scan, Snapshot, Transaction};
+use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Secret, UserId};
+use doubletick_core::store::Failure;
 use doubletick_core::time::{Millis, Timestamp};
 use doubletick_core::transact::Batch;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Rows in memory.
-#[derive(Clone, Default)]
-pub(crate) struct Rows(pub(crate) BTreeMap<Key, Vec<u8>>);
-
-impl Snapshot for Rows {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
-        Ok(self.0.get(key).cloned())
-    }
-
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
-        let rows = self.0.range(scan.from..scan.to).map(|(key, value)| (*key, value.clone()));
-        let limit = scan.limit as usize;
-        Ok(if scan.reverse { rows.rev().take(limit).collect() } else { rows.take(limit).collect() })
-    }
-}
-
-impl Rows {
-    pub(crate) fn execute(&mut self, batch: &Arc<Batch>) -> doubletick_core::transact::Outcome {
-        let Commit { writes, answer } = batch.run(self).expect("rows in memory are never missing");
-        for write in writes {
-            match store::merge(self.0.get(write.key()).map(Vec::as_slice), &write) {
-                Some(value) => self.0.insert(*write.key(), value),
-                None => self.0.remove(write.key()),
-            };
-        }
-        answer
-    }
-}
 
 /// A device with what it has stored and what it shows.
 pub(crate) struct Handset {
@@ -61,24 +36,6 @@ pub(crate) struct Handset {
     pub(crate) notices: Vec<Notice>,
     /// Frames that came in, in order.
     pub(crate) frames: Vec<ServerFrame>,
-}
-
-#[derive(Clone, Default)]
-pub(crate) struct Disk {
-    pub(crate) chats: BTreeMap<ConversationId, StoredChat>,
-    pub(crate) outbox: Vec<Outgoing>,
-    /// What is shown: conversation, position, sender, id, text.
-    pub(crate) shown: Vec<Shown>,
-    pub(crate) failed: Vec<MessageId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) conversation: ConversationId,
-    pub(crate) seq: Seq,
-    pub(crate) own: bool,
-    pub(crate) id: MessageId,
-    pub(crate) text: String,
 }
 
 pub(crate) struct World {
@@ -191,7 +148,7 @@ impl World {
             if !self.step() {
                 self.gateways.iter().for_each(Gateway::check);
                 self.phones.iter().for_each(|phone| phone.machine.check());
-                self.phones.iter().for_each(|phone| phone.stored.check());
+                self.phones.iter().for_each(|phone| phone.stored.check(false));
                 return;
             }
         }
@@ -300,7 +257,7 @@ impl World {
     fn ring(&mut self) {
         for (gateway, dead) in self.gateways.iter_mut().zip(&self.dead) {
             let id = gateway.id();
-            if !self.deaf && !dead && self.rows.0.remove(&rows::bell(id).key).is_some() {
+            if !self.deaf && !dead && self.rows.0.remove(&doubletick_core::rows::bell(id).key).is_some() {
                 gateway.handle_input(self.now, gateway::Input::Bell);
             }
         }
@@ -355,75 +312,5 @@ impl World {
             Notice::Stopped(reason) => Some(*reason),
             _ => None,
         })
-    }
-}
-
-impl Disk {
-    fn chat(&mut self, conversation: ConversationId) -> &mut StoredChat {
-        self.chats.entry(conversation).or_insert_with(|| StoredChat::new(conversation))
-    }
-
-    /// A cursor means "everything up to here", and nothing else: so says every device that was there from the first message on.
-    fn check(&self) {
-        for (conversation, chat) in &self.chats {
-            let positions: std::collections::BTreeSet<u64> =
-                self.shown.iter().filter(|shown| shown.conversation == *conversation).map(|shown| shown.seq.0).collect();
-            let up_to = chat.cursor.map_or(0, |cursor| cursor.0);
-            let missing: Vec<u64> = (1..=up_to).filter(|seq| !positions.contains(seq)).collect();
-            assert!(missing.is_empty(), "the cursor says {up_to}, and {missing:?} are missing");
-        }
-    }
-
-    /// Applies a record; says whether an entry that came again was new after all.
-    fn apply(&mut self, record: Record) -> bool {
-        match record {
-            Record::Written(outgoing) => self.outbox.push(outgoing),
-            Record::Accepted { conversation, id, seq, next, .. } => {
-                let place = self.outbox.iter().position(|outgoing| outgoing.id == id).expect("only what was written is accepted");
-                let outgoing = self.outbox.remove(place);
-                let text = match outgoing.content.parts() {
-                    Parts::Shared(body) => String::from_utf8(body.bytes.to_vec()).unwrap(),
-                    Parts::PerDevice(_) => String::new(),
-                };
-                self.show(Shown { conversation, seq, own: true, id, text });
-                let chat = self.chat(conversation);
-                chat.own_last = chat.own_last.max(seq);
-                if next {
-                    chat.cursor = chat.cursor.max(Some(seq));
-                }
-            }
-            Record::Failed { id, .. } => {
-                self.outbox.retain(|outgoing| outgoing.id != id);
-                self.failed.push(id);
-            }
-            Record::Received { conversation, delivery, again } => {
-                let Delivery { seq, from, id, body, .. } = delivery;
-                let chat = self.chat(conversation);
-                chat.cursor = chat.cursor.max(Some(seq));
-                let own = matches!(from, Sender::Own(_));
-                let text = body.map(|body| String::from_utf8(body.bytes.to_vec()).unwrap()).unwrap_or_default();
-                let new = self.show(Shown { conversation, seq, own, id, text });
-                if again && new {
-                    self.chat(conversation).cursor = Some(seq);
-                }
-                return again && new;
-            }
-            Record::Read { conversation, upto } => self.chat(conversation).read = upto,
-            Record::ReadTold { conversation, upto } => self.chat(conversation).read_told = upto,
-            Record::Receipt { conversation, delivered, read } => {
-                let chat = self.chat(conversation);
-                (chat.peer_delivered, chat.peer_read) = (delivered, read);
-            }
-            Record::Token(_) => {}
-        }
-        false
-    }
-
-    fn show(&mut self, shown: Shown) -> bool {
-        let new = !self.shown.iter().any(|other| (other.conversation, other.own, other.id) == (shown.conversation, shown.own, shown.id));
-        if new {
-            self.shown.push(shown);
-        }
-        new
     }
 }

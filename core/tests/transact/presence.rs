@@ -117,8 +117,35 @@ fn whoever_is_blocked_while_watching_hears_nothing_more() {
     let (mut world, ann, ben) = story();
     world.watch(ann, EAST, ben);
     world.list(ben, UserList::Blocked, ann, true);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Hidden)]);
     world.open(ben, WEST, 1);
     assert_eq!(world.told(EAST), []);
+    world.list(ben, UserList::Blocked, ann, false);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Online)]);
+}
+
+#[test]
+fn whoever_blocks_does_not_see_the_blocked_either() {
+    let (mut world, ann, ben) = story();
+    world.watch(ann, EAST, ben);
+    world.list(ann, UserList::Blocked, ben, true);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Hidden)]);
+}
+
+#[test]
+fn a_watcher_sees_at_once_what_its_owner_begins_to_show_and_no_more_what_is_hidden() {
+    let (mut world, ann, ben) = story();
+    world.open(ben, WEST, 1);
+    world.privacy(ben, Privacy::Contacts);
+    assert_eq!(world.watch(ann, EAST, ben), Presence::Hidden);
+    world.list(ben, UserList::Contacts, ann, true);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Online)]);
+    world.list(ben, UserList::Contacts, ann, false);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Hidden)]);
+    world.privacy(ben, Privacy::Everyone);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Online)]);
+    world.privacy(ben, Privacy::Nobody);
+    assert_eq!(world.told(EAST), [(ann, ben.user, Presence::Hidden)]);
 }
 
 #[test]
@@ -131,14 +158,40 @@ fn a_watch_ends_with_the_session_that_asked_for_it() {
     assert_eq!(world.told(WEST), []);
     assert_eq!(world.row(&rows::watcher(ben.user, ann)), None, "and is taken off the list");
     world.watch(ann, WEST, ben);
-    world.run(Command::Unwatch { device: ann, user: ben.user }).unwrap();
+    world.run(Command::Unwatch { device: ann, gateway: WEST, user: ben.user }).unwrap();
     world.end(ben, WEST, 1);
     assert_eq!(world.told(WEST), []);
 }
 
 #[test]
+fn a_session_that_was_replaced_elsewhere_neither_ends_a_watch_of_its_successor_nor_takes_it_over() {
+    let (mut world, ann, ben) = story();
+    world.watch(ann, EAST, ben);
+    world.open(ann, WEST, 5);
+    world.watch(ann, WEST, ben);
+    world.run(Command::Unwatch { device: ann, gateway: EAST, user: ben.user }).unwrap();
+    world.watch(ann, EAST, ben);
+    world.open(ben, WEST, 1);
+    assert_eq!(world.told(WEST), [(ann, ben.user, Presence::Online)]);
+}
+
+#[test]
+fn a_sign_of_typing_that_is_repeated_is_told_again() {
+    let (mut world, ann, ben) = story();
+    let conversation = talk(ann.user, ben.user);
+    let mut seen = vec![];
+    for _ in 0..3 {
+        world.run(Command::Typing { from: ben, conversation, active: true }).unwrap();
+        let (wakes, next) = world.take(EAST, seen);
+        assert_eq!(wakes, [(ann, Wake::Typing { conversation, active: true })]);
+        seen = next;
+    }
+}
+
+#[test]
 fn a_full_list_of_watchers_drops_those_who_are_gone_before_it_refuses_anybody() {
     let (mut world, ann, ben) = story();
+    world.open(ben, WEST, 1);
     world.watch(ann, EAST, ben);
     let strangers = |n: u64| DeviceId { user: UserId(1000 + n), serial: 1 };
     let watching = rows::Watcher { gateway: WEST };
@@ -146,7 +199,7 @@ fn a_full_list_of_watchers_drops_those_who_are_gone_before_it_refuses_anybody() 
         world.set(&rows::watcher(ben.user, strangers(n)), &watching);
     }
     let mut crowded = world.clone();
-    assert_eq!(crowded.watch(ben, WEST, ben), Presence::Offline { last_seen: None });
+    assert_eq!(crowded.watch(ben, WEST, ben), Presence::Online);
     assert_eq!(crowded.row(&rows::watcher(ben.user, strangers(1))), None);
     assert_eq!(crowded.row(&rows::watcher(ben.user, ann)), Some(rows::Watcher { gateway: EAST }));
 
@@ -156,6 +209,7 @@ fn a_full_list_of_watchers_drops_those_who_are_gone_before_it_refuses_anybody() 
     }
     let watch = |device, gateway: GatewayId| Command::Watch { device, gateway, user: ben.user };
     assert_eq!(world.run(watch(ben, WEST)), Err(Reject::ListFull));
+    world.open(ann, WEST, 2);
     assert!(world.run(watch(ann, WEST)).is_ok(), "who has a place keeps it at another gateway");
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use doubletick_client::{Chat, ConversationId, Event, Message, Presence, Privacy, Seq, Status, Timestamp, UserId, refusal};
-use doubletick_client::{Millis, Phone};
+use doubletick_client::{
+    Chat, ConversationId, Event, Message, Millis, Phone, Place, Presence, Privacy, Seq, Status, Timestamp, UserId, refusal,
+};
 use jiff::tz::TimeZone;
 
 use super::command::{self, Command};
@@ -28,6 +29,8 @@ pub(super) struct App {
     pub(super) zone: TimeZone,
     pub(super) now: Timestamp,
     pub(super) status: Status,
+    /// When the next connection is to be tried.
+    pub(super) retry: Timestamp,
     pub(super) chats: Vec<Chat>,
     pub(super) open: Option<ConversationId>,
     /// Of the open conversation, as many as were loaded.
@@ -36,6 +39,8 @@ pub(super) struct App {
     pub(super) older: bool,
     /// Lines between the bottom of the screen and the end of the conversation.
     pub(super) scroll: usize,
+    /// The last message when the conversation was last drawn: with newer ones, what the user reads stays where it is.
+    pub(super) bottom: Option<Place>,
     pub(super) input: Input,
     drafts: BTreeMap<ConversationId, Input>,
     pub(super) presence: BTreeMap<UserId, Presence>,
@@ -78,11 +83,13 @@ impl App {
             zone,
             now,
             status: Status::Connecting,
+            retry: now,
             chats: vec![],
             open: None,
             messages: vec![],
             older: false,
             scroll: 0,
+            bottom: None,
             input: Input::default(),
             drafts: BTreeMap::new(),
             presence: BTreeMap::new(),
@@ -156,21 +163,16 @@ impl App {
         }
         self.input = self.drafts.remove(&conversation).unwrap_or_default();
         self.messages.clear();
-        self.scroll = 0;
+        (self.scroll, self.bottom) = (0, None);
         actions.extend([Action::Watch(self.peer(conversation), true), Action::Reload]);
         actions
     }
 
-    #[allow(clippy::wildcard_enum_match_arm, reason = "a later version of the library may tell more")]
     pub(super) fn event(&mut self, event: Event) -> Vec<Action> {
         match event {
             Event::Message(conversation, message) => {
                 if !message.own {
                     self.typing.remove(&conversation);
-                }
-                // What the user reads stays where it is.
-                if self.scroll > 0 && self.open == Some(conversation) {
-                    self.scroll += 1;
                 }
                 return vec![Action::Reload];
             }
@@ -189,11 +191,13 @@ impl App {
                     self.presence.clear();
                     self.typing.clear();
                 }
+                if let Status::Waiting { retry, .. } = &status {
+                    self.retry = self.now + *retry;
+                }
                 self.status = status;
             }
             Event::HeldUp(reject) => self.note(format!("Sending waits: {}.", refusal(reject))),
             Event::Refused(reject) => self.note(format!("The server refused something: {}.", refusal(reject))),
-            _ => {}
         }
         vec![]
     }
@@ -218,7 +222,7 @@ impl App {
                 self.help = false;
                 return self.shown().into_iter().collect();
             }
-            KeyCode::Esc => return self.to_the_end(),
+            KeyCode::Esc => return self.leave_the_past(),
             KeyCode::Tab | KeyCode::Down => return self.step(1),
             KeyCode::BackTab | KeyCode::Up => return self.step(-1),
             KeyCode::PageUp => return self.scroll_up(10),
@@ -253,7 +257,7 @@ impl App {
         vec![]
     }
 
-    fn to_the_end(&mut self) -> Vec<Action> {
+    fn leave_the_past(&mut self) -> Vec<Action> {
         self.scroll = 0;
         self.shown().into_iter().collect()
     }

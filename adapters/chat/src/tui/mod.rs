@@ -173,7 +173,13 @@ impl<'a> Session<'a> {
                 Action::MarkRead(conversation, upto) => self.client.mark_read(conversation, upto).await?,
                 Action::Typing(conversation, active) => self.client.typing(conversation, active).await?,
                 Action::Watch(user, active) => self.client.watch(user, active).await?,
-                action => self.ask(action),
+                action @ (Action::Open(_)
+                | Action::Name(..)
+                | Action::Block(..)
+                | Action::Contact(..)
+                | Action::Privacy(_)
+                | Action::Devices
+                | Action::RemoveDevice(_)) => self.ask(action),
             }
         }
         Ok(())

@@ -84,10 +84,7 @@ pub(super) async fn registered(start: Start, screen: &mut Screen, keys: &mut Key
 /// # Errors
 /// If another try is of no use.
 fn again(error: RegisterError) -> Result<String, Failure> {
-    match error {
-        RegisterError::Storage(error) => Err(error.into()),
-        error => Ok(format!("{error}.")),
-    }
+    if let RegisterError::Storage(error) = error { Err(error.into()) } else { Ok(format!("{error}.")) }
 }
 
 /// `None` if the user leaves.

@@ -1,6 +1,6 @@
 //! What the screen looks like.
 
-use doubletick_client::{Chat, Message, State, Status};
+use doubletick_client::{Body, Chat, Message, State, Status};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -20,6 +20,7 @@ const INPUT_LINES: usize = 5;
 
 const DIM: Style = Style::new().fg(Color::DarkGray);
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+const OWN: Style = Style::new().fg(Color::Cyan);
 const READ: Style = Style::new().fg(Color::Blue);
 const WRONG: Style = Style::new().fg(Color::Red);
 const LIVELY: Style = Style::new().fg(Color::Green);
@@ -109,7 +110,8 @@ fn draw_title(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let Some(chat) = app.open_chat() else {
-        return frame.render_widget(Line::styled(" Write /to and a phone number to begin.", DIM), inner);
+        let hint = if app.chats.is_empty() { " Write /to and a phone number to begin." } else { " Tab opens a conversation." };
+        return frame.render_widget(Line::styled(hint, DIM), inner);
     };
     let mut spans = vec![Span::styled(format!(" {}", words::harmless(&chat.peer.display())), BOLD)];
     if let (Some(_), Some(phone)) = (&chat.peer.name, &chat.peer.phone) {
@@ -127,8 +129,12 @@ fn draw_title(frame: &mut Frame<'_>, area: Rect, app: &App) {
 }
 
 fn draw_history(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
-    let lines = history_lines(app, usize::from(area.width));
+    let (lines, newer) = history_lines(app, usize::from(area.width));
     let height = usize::from(area.height);
+    if app.scroll > 0 {
+        app.scroll += newer;
+    }
+    app.bottom = app.messages.last().map(|last| last.place);
     app.scroll = app.scroll.min(lines.len().saturating_sub(height));
     let end = lines.len() - app.scroll;
     let start = end.saturating_sub(height);
@@ -138,10 +144,14 @@ fn draw_history(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     frame.render_widget(Paragraph::new(lines[start..end].to_vec()), below);
 }
 
-fn history_lines(app: &App, columns: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![];
+/// All lines, and how many of them were not there when they were last drawn.
+fn history_lines(app: &App, columns: usize) -> (Vec<Line<'static>>, usize) {
+    let (mut lines, mut before) = (vec![], None);
     let mut day = String::new();
     for message in &app.messages {
+        if app.bottom.is_some_and(|bottom| message.place > bottom) {
+            before.get_or_insert(lines.len());
+        }
         let its_day = words::day(message.at, &app.zone);
         if its_day != day {
             lines.push(Line::styled(format!("── {its_day} ──"), DIM).centered());
@@ -149,7 +159,8 @@ fn history_lines(app: &App, columns: usize) -> Vec<Line<'static>> {
         }
         lines.extend(message_lines(message, columns, app));
     }
-    lines
+    let newer = before.map_or(0, |before| lines.len() - before);
+    (lines, newer)
 }
 
 /// A message with its time and tick behind its last line: own ones at the right, others at the left.
@@ -158,7 +169,11 @@ fn message_lines(message: &Message, columns: usize, app: &App) -> Vec<Line<'stat
     let tick = words::tick(message.state);
     let tail = width(&time) + 2 + if tick.is_empty() { 0 } else { width(tick) + 1 };
     let room = (columns * 3 / 4).max(columns.min(24)).saturating_sub(2).max(1);
-    let style = if matches!(message.body, doubletick_client::Body::Text(_)) { Style::new() } else { DIM };
+    let style = match (&message.body, message.own) {
+        (Body::Text(_), true) => OWN,
+        (Body::Text(_), false) => Style::new(),
+        (Body::Unknown { .. } | Body::Nothing | Body::Damaged, _) => DIM,
+    };
     let mut texts = wrap(&words::harmless(&message.body.display()), room);
     if texts.last().is_some_and(|last| width(last) + tail > room) {
         texts.push(String::new());
@@ -184,7 +199,8 @@ fn message_lines(message: &Message, columns: usize, app: &App) -> Vec<Line<'stat
         lines.push(Line::from(spans));
     }
     if let State::Failed { code } = message.state {
-        lines.push(Line::styled(format!("not sent: {} ", words::failure(code)), WRONG).right_aligned());
+        let why = wrap(&format!("not sent: {}", words::failure(code)), room);
+        lines.extend(why.into_iter().map(|line| Line::styled(line + " ", WRONG).right_aligned()));
     }
     lines
 }
@@ -217,7 +233,7 @@ fn draw_input(frame: &mut Frame<'_>, area: Rect, app: &App, written: Vec<String>
 
 fn draw_bottom(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let columns = usize::from(area.width).saturating_sub(2);
-    let status = words::status(&app.status);
+    let status = words::status(&app.status, app.retry.since(app.now));
     let style = match app.status {
         Status::Online => LIVELY,
         Status::Stopped(_) => WRONG,
@@ -226,7 +242,8 @@ fn draw_bottom(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let line = match app.noted() {
         Some(note) => Line::styled(format!(" {}", fit(&words::harmless(note), columns)), Style::new().fg(Color::Yellow)),
         None => {
-            let right = if matches!(app.status, Status::Online) { format!("{}  /help", app.me) } else { "/help".into() };
+            let whole = format!("{}  /help", app.me);
+            let right = if width(&status) + width(&whole) < columns { whole } else { "/help".into() };
             let left = fit(&status, columns.saturating_sub(width(&right) + 1));
             let gap = columns.saturating_sub(width(&left) + width(&right));
             Line::from(vec![Span::styled(format!(" {left}"), style), Span::raw(" ".repeat(gap)), Span::styled(right, DIM)])

@@ -15,12 +15,14 @@ pub(crate) use read::Address;
 pub use rows::{Contact, Place};
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use doubletick_core::id::{Phone, Secret};
 use doubletick_wire::Token;
 use prost::Message as _;
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend};
 
 use rows::{AccountRow, RegisteringRow, SCHEMA};
@@ -47,7 +49,6 @@ pub(crate) struct StoredAccount {
 
 /// Why a profile could not be opened, read or written.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum StorageError {
     /// Another process has it open.
     InUse(
@@ -82,7 +83,8 @@ impl Storage {
     /// Opens the profile in a directory, which is made if it is not there.
     pub(crate) fn open(directory: &Path) -> Result<Self, StorageError> {
         make_private(directory).map_err(|error| StorageError::Directory { directory: directory.to_owned(), error })?;
-        let db = match Database::builder().set_cache_size(CACHE).create(directory.join(FILE)) {
+        let file = open_private(&directory.join(FILE)).map_err(|error| StorageError::Failed(error.into()))?;
+        let db = match Database::builder().set_cache_size(CACHE).create_with_backend(FileBackend::new(file)?) {
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StorageError::InUse(directory.to_owned())),
             opened => opened?,
         };
@@ -158,13 +160,22 @@ impl Storage {
     }
 }
 
-/// Makes a directory that only its owner can look into, because it holds a token.
+/// Makes a directory that only its owner can look into.
 fn make_private(directory: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory)
+}
+
+/// Opens a file that only its owner can read, because it holds a token.
+fn open_private(file: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)
 }
 
 impl fmt::Display for StorageError {

@@ -44,8 +44,13 @@ impl Place {
     pub(super) const FIRST: Self = Self { log: 0, seq: 0, tie: 0 };
     pub(super) const LAST: Self = Self { log: u32::MAX, seq: u64::MAX, tie: u64::MAX };
 
-    /// At the end, after everything that has a position.
-    pub(super) fn waiting(number: u64) -> Self {
+    /// That of a position. For tests of what shows messages.
+    pub fn at(seq: Seq) -> Self {
+        Self { log: 0, seq: seq.0, tie: 0 }
+    }
+
+    /// At the end, after everything that has a position, in the order of the numbers. For tests of what shows messages.
+    pub fn waiting(number: u64) -> Self {
         Self { log: u32::MAX, seq: u64::MAX, tie: number }
     }
 

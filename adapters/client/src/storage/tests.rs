@@ -222,6 +222,17 @@ fn one_process_at_a_time_has_a_profile_and_the_next_is_told_which() {
     Storage::open(&profile).unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn only_its_owner_can_read_a_profile() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let profile = directory.path().join("ada");
+    drop(Storage::open(&profile).unwrap());
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&profile), mode(&profile.join(super::FILE))), (0o700, 0o600));
+}
+
 #[test]
 fn a_profile_of_a_later_version_is_left_alone() {
     use redb::Database;

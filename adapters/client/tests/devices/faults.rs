@@ -62,7 +62,7 @@ fn a_server_that_is_killed_and_started_again_on_its_store_loses_and_doubles_noth
             }
             // In the middle of it.
             if round % 2 == 0 {
-                house.kill();
+                house.kill().await;
             } else {
                 house.stop().await;
             }
@@ -99,7 +99,7 @@ fn what_is_written_without_a_connection_is_sent_with_the_next_one_even_by_a_late
         let mut house = House::open().await;
         let (mut ada, mut ben) = (house.device(ADA).await, house.device(BEN).await);
         let chat = ada.chat(&ben);
-        house.kill();
+        house.kill().await;
         let waiting = ada.status(|status| matches!(status, Status::Waiting { .. })).await;
         assert!(matches!(waiting, Status::Waiting { .. }));
         for text in ["one", "two", "three"] {
@@ -122,7 +122,7 @@ fn a_server_that_is_not_there_is_tried_again_and_the_reason_is_said() {
     run(async {
         let mut house = House::open().await;
         let mut ada = house.device(ADA).await;
-        house.kill();
+        house.kill().await;
         let said = |status: &Status| match status {
             Status::Waiting { why, .. } => why.contains("cannot be reached"),
             _ => false,

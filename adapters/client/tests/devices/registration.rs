@@ -56,7 +56,7 @@ fn a_profile_that_was_never_registered_does_not_start() {
 fn a_server_that_is_not_there_or_is_another_kind_is_said_to_be() {
     run(async {
         let mut house = House::open().await;
-        house.kill();
+        house.kill().await;
         let profile = Profile::open_on(Disk::default(), house.address()).unwrap();
         let error = profile.register(&phone()).await.unwrap_err();
         assert!(error.to_string().contains("cannot be reached"), "{error}");

@@ -25,6 +25,8 @@ pub(crate) struct House {
     store: Memory,
     config: Config,
     server: Option<Running>,
+    /// The address of a server that is gone.
+    reserved: Option<tokio::net::TcpSocket>,
 }
 
 impl House {
@@ -41,7 +43,7 @@ impl House {
             registration: Registration { per_address: often, overall: often, insecure_fixed_code: Some(CODE.into()) },
             ..config
         };
-        let mut house = Self { store: Memory::new(), config, server: None };
+        let mut house = Self { store: Memory::new(), config, server: None, reserved: None };
         house.start().await;
         // It comes back at the same address.
         house.config.listen = house.server.as_ref().unwrap().addr();
@@ -49,25 +51,28 @@ impl House {
     }
 
     pub(crate) async fn start(&mut self) {
-        // The port of a server that was just killed may take a moment to be free.
-        for _ in 0..500 {
-            match Server::start(self.config.clone(), self.store.clone()).await {
-                Ok(server) => return self.server = Some(server),
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-        panic!("the server does not start again");
+        self.reserved = None;
+        self.server = Some(Server::start(self.config.clone(), self.store.clone()).await.unwrap());
     }
 
     /// As a crash would: what needs no durability is gone with the process.
-    pub(crate) fn kill(&mut self) {
-        self.server.take().unwrap().kill();
-        self.store.forget_ephemeral();
+    pub(crate) async fn kill(&mut self) {
+        self.server.take().unwrap().kill().await;
+        self.gone();
     }
 
     pub(crate) async fn stop(&mut self) {
         self.server.take().unwrap().stop().await;
+        self.gone();
+    }
+
+    /// Nobody listens at the address, and no other test's server may take it meanwhile.
+    fn gone(&mut self) {
         self.store.forget_ephemeral();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(self.config.listen).unwrap();
+        self.reserved = Some(socket);
     }
 
     pub(crate) fn address(&self) -> Address {

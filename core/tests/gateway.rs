@@ -1,0 +1,413 @@
+//! The gateway alone: devices are played frame by frame, and its transactions run when the test says so.
+
+#![allow(clippy::unwrap_used, reason = "a panic is the report")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
+
+#[path = "pair/rows.rs"]
+mod memory;
+
+use doubletick_core::command::{Command, code_digest};
+use doubletick_core::content::Content;
+use doubletick_core::frame::{ClientFrame, CloseReason, Presence, Privacy, RequestId, ServerFrame, Target};
+use doubletick_core::gateway::{Config, ConnId, Gateway, Input, Output, Ticket, frame_cost};
+use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Secret, Seq, SessionEpoch, UserId};
+use doubletick_core::limits;
+use doubletick_core::rows::{self, Account, LinkedDevice, Row, StoredWake, Topic};
+use doubletick_core::store::Failure;
+use doubletick_core::time::{Millis, Timestamp};
+use doubletick_core::transact::{Batch, Outcome};
+use memory::Rows;
+use std::sync::Arc;
+
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+struct Bench {
+    now: Timestamp,
+    rows: Rows,
+    gateway: Gateway,
+    jobs: Vec<(Ticket, Arc<Batch>)>,
+    frames: Vec<(ConnId, ServerFrame)>,
+    closed: Vec<(ConnId, CloseReason)>,
+    /// What is sent is read at once.
+    reads: bool,
+}
+
+fn secret(user: u64) -> Secret {
+    Secret([user as u8; 32])
+}
+
+fn device(user: u64) -> DeviceId {
+    DeviceId { user: UserId(user), serial: 1 }
+}
+
+fn talk(one: u64, other: u64) -> ConversationId {
+    ConversationId::direct(UserId(one), UserId(other)).unwrap()
+}
+
+impl Bench {
+    fn new(users: u64, config: Config) -> Self {
+        let gateway = Gateway::new(GatewayId(1), config, NOW);
+        let mut bench = Self { now: NOW, rows: Rows::default(), gateway, jobs: vec![], frames: vec![], closed: vec![], reads: true };
+        for user in 1..=users {
+            let phone = Phone::parse(&format!("+49151{user:07}")).unwrap();
+            let code = code_digest(&phone, "1");
+            bench.rows.execute(&Arc::new(Batch {
+                now: NOW,
+                commands: vec![
+                    Command::RequestCode { phone: phone.clone(), code },
+                    Command::Register { phone, code, secret: secret(user).digest(), new_user: UserId(user), name: String::new() },
+                    Command::SetPrivacy { user: UserId(user), privacy: Privacy::Everyone },
+                ],
+            }));
+        }
+        bench.run();
+        bench
+    }
+
+    fn input(&mut self, input: Input) {
+        self.gateway.handle_input(self.now, input);
+    }
+
+    fn frame(&mut self, conn: u64, frame: ClientFrame) {
+        self.input(Input::Frame(ConnId(conn), frame));
+    }
+
+    /// Takes what there is to be done, and leaves transactions for later.
+    fn drain(&mut self) {
+        while let Some(output) = self.gateway.poll_output() {
+            match output {
+                Output::Frame(conn, frame) => {
+                    if self.reads {
+                        self.gateway.handle_input(self.now, Input::Flushed(conn, frame_cost(&frame)));
+                    }
+                    self.frames.push((conn, frame));
+                }
+                Output::Close { conn, reason, .. } => self.closed.push((conn, reason)),
+                Output::Transact(ticket, batch) => self.jobs.push((ticket, batch)),
+                Output::Ended => panic!("the lease is gone"),
+            }
+        }
+        self.gateway.check();
+    }
+
+    /// The transaction that holds such a command is taken out of those that wait for the store.
+    fn take(&mut self, holds: impl Fn(&Command) -> bool) -> (Ticket, Arc<Batch>) {
+        self.drain();
+        let place = self.jobs.iter().position(|(_, batch)| batch.commands.iter().any(&holds)).expect("it is under way");
+        self.jobs.remove(place)
+    }
+
+    fn ended(&mut self, ticket: Ticket, result: Result<Outcome, Failure>) {
+        self.input(Input::Transacted(ticket, result));
+        self.drain();
+    }
+
+    /// Runs transactions until there is nothing more to be done.
+    fn run(&mut self) {
+        self.drain();
+        while !self.jobs.is_empty() {
+            let (ticket, batch) = self.jobs.remove(0);
+            let outcome = self.rows.execute(&batch);
+            self.ended(ticket, Ok(outcome));
+        }
+    }
+
+    fn pass(&mut self, length: Millis) {
+        let end = self.now + length;
+        while let Some(due) = self.gateway.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.gateway.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn greet(&mut self, conn: u64, user: u64) {
+        self.input(Input::Connected(ConnId(conn)));
+        self.frame(conn, ClientFrame::Hello { device: device(user), secret: secret(user), run: 1 });
+    }
+
+    fn open(&mut self, conn: u64, user: u64) {
+        self.greet(conn, user);
+        self.run();
+    }
+
+    fn send(&mut self, conn: u64, request: u32, to: ConversationId, bytes: usize) {
+        let mut id = [conn as u8; 16];
+        id[..4].copy_from_slice(&request.to_be_bytes());
+        let content = Content::shared(1, vec![7; bytes]).unwrap();
+        let (to, id) = (Target::Id(to), MessageId(id));
+        self.frame(conn, ClientFrame::Send { request: RequestId(request), attempt: 0, to, id, content });
+    }
+
+    fn told(&self, conn: u64) -> Vec<&ServerFrame> {
+        self.frames.iter().filter(|(to, _)| *to == ConnId(conn)).map(|(_, frame)| frame).collect()
+    }
+
+    fn presence(&self, conn: u64) -> Vec<Presence> {
+        let seen = self.told(conn).into_iter().filter_map(|frame| match frame {
+            ServerFrame::Presence { presence, .. } => Some(*presence),
+            _ => None,
+        });
+        seen.collect()
+    }
+}
+
+#[test]
+fn a_session_whose_waiting_messages_were_refused_does_not_hold_up_the_others() {
+    let mut bench = Bench::new(2, Config { in_flight: 1, ..Config::default() });
+    bench.open(1, 1);
+    bench.open(2, 2);
+    bench.send(1, 1, talk(1, 2), 1);
+    bench.drain();
+    bench.send(2, 1, talk(1, 2), 1);
+    bench.drain();
+    // The token of the second runs out while its message stands in line: that is refused together with the next one.
+    bench.now = bench.now + limits::TOKEN_LIFE;
+    bench.send(2, 2, talk(1, 2), 1);
+    bench.run();
+    bench.frame(1, ClientFrame::Renew { request: RequestId(9), secret: Secret([9; 32]) });
+    bench.run();
+    assert!(bench.told(1).iter().any(|frame| matches!(frame, ServerFrame::Done { request: RequestId(9), .. })));
+}
+
+#[test]
+fn an_acknowledgement_of_all_that_was_delivered_leaves_nothing_owed_whatever_was_sent_meanwhile() {
+    let mut bench = Bench::new(2, Config::default());
+    bench.open(1, 1);
+    bench.open(2, 2);
+    bench.send(1, 1, talk(1, 2), 1);
+    bench.run();
+    bench.input(Input::Bell);
+    bench.run();
+    bench.send(2, 1, talk(1, 2), 1);
+    bench.run();
+    bench.frame(2, ClientFrame::Ack { request: None, of: Target::Id(talk(1, 2)), delivered: Seq(1), read: Seq(0) });
+    bench.run();
+    bench.pass(Millis::seconds(20));
+    bench.frame(2, ClientFrame::Ping);
+    bench.pass(Millis::seconds(20));
+    assert!(!bench.closed.contains(&(ConnId(2), CloseReason::AckTimeout)));
+}
+
+#[test]
+fn a_reader_that_is_slow_and_reads_is_not_cut_off() {
+    let mut bench = Bench::new(2, Config::default());
+    bench.open(1, 1);
+    for n in 0..60 {
+        bench.send(1, n, talk(1, 2), 20_000);
+        bench.run();
+        bench.now = bench.now + Millis(100);
+    }
+    bench.reads = false;
+    bench.open(2, 2);
+    for passed_on in 0..400 {
+        // One frame after the other finds its way into the network, and is acknowledged.
+        let Some((_, frame)) = bench.frames.iter().filter(|(conn, _)| *conn == ConnId(2)).nth(passed_on).cloned() else { break };
+        bench.input(Input::Flushed(ConnId(2), frame_cost(&frame)));
+        if let ServerFrame::Deliver { entries, .. } = frame {
+            let delivered = entries.last().unwrap().seq;
+            bench.frame(2, ClientFrame::Ack { request: None, of: Target::Id(talk(1, 2)), delivered, read: Seq(0) });
+        }
+        bench.run();
+    }
+    assert_eq!(bench.closed, []);
+    let delivered: usize =
+        bench.told(2).iter().map(|frame| if let ServerFrame::Deliver { entries, .. } = frame { entries.len() } else { 0 }).sum();
+    assert_eq!(delivered, 60);
+}
+
+#[test]
+fn what_is_shown_of_a_user_is_not_overtaken_by_an_older_answer() {
+    let mut bench = Bench::new(2, Config::default());
+    bench.open(1, 1);
+    bench.open(2, 2);
+    bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+    let (ticket, batch) = bench.take(|command| matches!(command, Command::Watch { .. }));
+    // The answer says that the user is online; before it arrives the user has gone, and the wake-up that says so comes first.
+    let online = bench.rows.execute(&batch);
+    let gone = Command::EndSession { device: device(2), gateway: GatewayId(1), epoch: SessionEpoch(2), heard: NOW };
+    bench.rows.execute(&Arc::new(Batch { now: NOW, commands: vec![gone] }));
+    bench.input(Input::Bell);
+    bench.run();
+    bench.ended(ticket, Ok(online));
+    bench.run();
+    assert!(matches!(bench.presence(1).last(), Some(Presence::Offline { .. })), "{:?}", bench.presence(1));
+}
+
+#[test]
+fn an_older_connection_that_ends_late_does_not_end_the_watch_of_the_newer_one() {
+    let mut bench = Bench::new(2, Config::default());
+    for conn in [1, 3] {
+        bench.open(conn, 1);
+        bench.frame(conn, ClientFrame::Watch { user: UserId(2) });
+        bench.run();
+    }
+    bench.input(Input::Closed(ConnId(1)));
+    bench.run();
+    bench.open(2, 2);
+    bench.input(Input::Bell);
+    bench.run();
+    assert_eq!(bench.presence(3).last(), Some(&Presence::Online));
+}
+
+#[test]
+fn ends_and_beginnings_of_sessions_keep_their_order_while_the_store_refuses_work() {
+    let mut bench = Bench::new(2, Config { batch: 1, ..Config::default() });
+    bench.open(1, 1);
+    bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+    bench.run();
+    // The end of a watch and a greeting go into one transaction, which is refused; the same user's next watch waits behind it.
+    bench.frame(1, ClientFrame::Unwatch { user: UserId(2) });
+    bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+    let (ticket, _) = bench.take(|command| matches!(command, Command::Unwatch { .. }));
+    bench.ended(ticket, Err(Failure::Unavailable));
+    bench.pass(Millis::seconds(5));
+    bench.run();
+    bench.open(2, 2);
+    bench.input(Input::Bell);
+    bench.run();
+    assert_eq!(bench.presence(1).last(), Some(&Presence::Online));
+}
+
+#[test]
+fn a_wake_up_during_the_opening_counts_for_the_true_device_also_if_somebody_else_greets_with_its_name() {
+    let mut bench = Bench::new(2, Config::default());
+    bench.open(1, 1);
+    bench.greet(2, 2);
+    let (ticket, batch) = bench.take(|command| matches!(command, Command::OpenSession { .. }));
+    let opened = bench.rows.execute(&batch);
+    bench.input(Input::Connected(ConnId(3)));
+    bench.frame(3, ClientFrame::Hello { device: device(2), secret: Secret([99; 32]), run: 1 });
+    bench.send(1, 1, talk(1, 2), 1);
+    bench.run();
+    bench.input(Input::Bell);
+    bench.run();
+    bench.ended(ticket, Ok(opened));
+    bench.run();
+    assert!(bench.told(2).iter().any(|frame| matches!(frame, ServerFrame::Deliver { .. })), "without waiting for the next re-reading");
+    assert_eq!(bench.closed, [(ConnId(3), CloseReason::BadToken)]);
+}
+
+#[test]
+fn a_device_that_is_removed_while_it_connects_is_sent_away() {
+    let mut bench = Bench::new(1, Config::default());
+    bench.greet(1, 1);
+    let (ticket, batch) = bench.take(|command| matches!(command, Command::OpenSession { .. }));
+    let opened = bench.rows.execute(&batch);
+    bench.rows.execute(&Arc::new(Batch { now: NOW, commands: vec![Command::RemoveDevice { device: device(1) }] }));
+    bench.input(Input::Bell);
+    bench.run();
+    bench.ended(ticket, Ok(opened));
+    bench.run();
+    assert_eq!(bench.closed, [(ConnId(1), CloseReason::DeviceRemoved)]);
+}
+
+#[test]
+fn a_removed_device_is_sent_away_also_if_the_wake_up_that_says_so_is_lost() {
+    let mut bench = Bench::new(1, Config::default());
+    bench.open(1, 1);
+    bench.rows.execute(&Arc::new(Batch { now: NOW, commands: vec![Command::RemoveDevice { device: device(1) }] }));
+    bench.rows.0.retain(|key, _| rows::wake_of(key).is_none());
+    for _ in 0..4 {
+        bench.pass(Millis::seconds(25));
+        bench.frame(1, ClientFrame::Ping);
+        bench.run();
+    }
+    assert_eq!(bench.closed, [(ConnId(1), CloseReason::DeviceRemoved)]);
+}
+
+#[test]
+fn while_the_store_is_silent_nothing_gathers_but_what_connections_have_asked_for() {
+    let mut bench = Bench::new(8, Config { connections: 8, ..Config::default() });
+    for user in 1..=4 {
+        bench.open(user, user);
+    }
+    for n in 0..1000 {
+        // Some stay; others come and go, as they do when nobody lets them in.
+        bench.pass(Millis::seconds(20));
+        for user in 1..=4 {
+            bench.frame(user, ClientFrame::Ping);
+        }
+        let conn = 100 + n;
+        bench.greet(conn, 5 + n % 4);
+        bench.drain();
+        bench.input(Input::Closed(ConnId(conn)));
+        bench.drain();
+    }
+    assert_eq!(bench.gateway.connections(), 4);
+    bench.run();
+    assert_eq!(bench.gateway.sessions(), 4, "and it goes on where it was");
+}
+
+#[test]
+fn while_the_store_refuses_work_every_visitor_is_told_so_and_nothing_gathers() {
+    let mut bench = Bench::new(2, Config { connections: 4, ..Config::default() });
+    bench.open(1, 1);
+    for n in 0..500 {
+        bench.now = bench.now + Millis(500);
+        bench.gateway.handle_timeout(bench.now);
+        bench.frame(1, ClientFrame::Ping);
+        bench.greet(100 + n, 2);
+        bench.drain();
+        for (ticket, _) in std::mem::take(&mut bench.jobs) {
+            bench.ended(ticket, Err(Failure::Unavailable));
+        }
+    }
+    bench.pass(Millis::seconds(60));
+    bench.frame(1, ClientFrame::Ping);
+    bench.run();
+    bench.open(2, 2);
+    assert!(bench.told(2).iter().any(|frame| matches!(frame, ServerFrame::Welcome { .. })));
+}
+
+#[test]
+fn a_session_that_speaks_of_more_conversations_than_it_has_handles_keeps_nothing_of_the_others() {
+    let mut bench = Bench::new(1, Config { requests: 4096, ..Config::default() });
+    bench.open(1, 1);
+    let many = limits::HANDLES_PER_SESSION as u64 * 3;
+    for peer in 2..2 + many {
+        let key = rows::wake(GatewayId(1), device(1), Topic::Receipt(talk(1, peer))).key;
+        bench.rows.0.insert(key, StoredWake::Receipt(Seq(1), Seq(0)).encode());
+    }
+    bench.input(Input::Bell);
+    bench.run();
+    let told = bench.told(1).iter().filter(|frame| matches!(frame, ServerFrame::Receipt { .. })).count();
+    assert_eq!(told as u64, many);
+}
+
+#[test]
+fn a_device_that_is_written_to_in_more_conversations_than_a_session_keeps_gets_all_of_them() {
+    let mut bench = Bench::new(1, Config::default());
+    bench.open(1, 1);
+    let many = limits::CHATS_PER_SESSION as u64 + 600;
+    for peer in 2..2 + many {
+        let devices = vec![LinkedDevice { serial: 1, epoch: 1, name: String::new() }];
+        let phone = format!("+49151{peer:07}");
+        let account = Account { phone, devices, next_serial: 2, device_epoch: 1, privacy: Privacy::Nobody };
+        bench.rows.0.insert(rows::account(UserId(peer)).key, account.encode());
+        let content = Content::shared(1, vec![7]).unwrap();
+        let send = Command::Send { from: device(peer), conversation: talk(1, peer), id: MessageId([1; 16]), content };
+        bench.rows.execute(&Arc::new(Batch { now: NOW, commands: vec![send] }));
+    }
+    bench.input(Input::Bell);
+    let mut told = 0;
+    let mut names = vec![];
+    loop {
+        bench.run();
+        let fresh: Vec<ServerFrame> = bench.told(1).into_iter().skip(told).cloned().collect();
+        if fresh.is_empty() {
+            break;
+        }
+        told += fresh.len();
+        for frame in fresh {
+            let ServerFrame::Deliver { of, .. } = frame else { continue };
+            names.push(of);
+            bench.frame(1, ClientFrame::Ack { request: None, of, delivered: Seq(1), read: Seq(0) });
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len() as u64, many, "each once, by handle or by its full name");
+    assert_eq!(bench.closed, []);
+}
