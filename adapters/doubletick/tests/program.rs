@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in what tests share is the report too")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 /// A directory that goes with the test.
 struct Dir(PathBuf);
@@ -48,6 +48,11 @@ fn fails_with(output: &Output, code: i32, says: &str) {
     assert!(!error.contains("panicked"), "{error}");
 }
 
+const ADA: &str = "+4915100000001";
+const BEN: &str = "+4915100000002";
+/// The code of every verification.
+const CODE: &str = "123456";
+
 /// A server as a process of its own. Killed when the test is over.
 struct Served {
     child: Child,
@@ -57,7 +62,12 @@ struct Served {
 
 impl Served {
     fn start(data: &Path) -> Self {
-        let mut command = doubletick(&["serve", "--listen", "127.0.0.1:0", "--drain-spread", "0s", "--data"]);
+        Self::start_at("127.0.0.1:0", data)
+    }
+
+    fn start_at(listen: &str, data: &Path) -> Self {
+        let mut command = doubletick(&["serve", "--registration-insecure-fixed-code", CODE, "--drain-spread", "0s"]);
+        command.args(["--listen", listen, "--data"]);
         let mut child = command.arg(data).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut banner = String::new();
@@ -75,6 +85,73 @@ impl Drop for Served {
         let _gone = self.child.kill();
         let _gone = self.child.wait();
     }
+}
+
+/// Somebody at a terminal client in its line mode, as a process of its own. Killed when the test is over.
+struct Person {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Person {
+    fn start(number: &str, server: SocketAddr, dir: &Dir) -> Self {
+        let mut command = doubletick(&["chat", "--plain", "--phone", number, "--code", CODE, "--server", &format!("http://{server}")]);
+        command.arg("--profile").arg(dir.0.join(number)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut person = Self { child, lines };
+        person.hears("online");
+        person
+    }
+
+    fn says(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// The next line that begins so.
+    fn hears(&mut self, start: &str) -> String {
+        let line = self.lines.by_ref().map_while(Result::ok).find(|line| line.starts_with(start));
+        line.unwrap_or_else(|| panic!("no line {start:?} comes"))
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+#[test]
+fn whoever_does_not_come_back_after_a_kill_of_the_server_is_offline_and_whoever_does_is_online() {
+    let dir = Dir::new("presence");
+    let data = dir.0.join("data");
+    let served = Served::start(&data);
+    let addr = served.addr;
+    let (mut ada, mut ben) = (Person::start(ADA, addr, &dir), Person::start(BEN, addr, &dir));
+    // Each becomes the other's contact by being written to.
+    ada.says(&format!("{BEN} hello"));
+    ben.hears("message");
+    ben.says(&format!("{ADA} hello"));
+    ada.hears("message");
+    ben.says(&format!("/watch {ADA}"));
+    ben.hears(&format!("presence\t{ADA}\tonline"));
+
+    // Both die at once, so nobody can say goodbye. Dropping a process kills it.
+    drop((served, ada));
+    ben.hears("offline");
+    let served = Served::start_at(&addr.to_string(), &data);
+    let seen = ben.hears(&format!("presence\t{ADA}"));
+    assert!(seen.starts_with(&format!("presence\t{ADA}\toffline")), "{seen}");
+
+    // And only the server dies.
+    let _ada = Person::start(ADA, addr, &dir);
+    ben.hears(&format!("presence\t{ADA}\tonline"));
+    drop(served);
+    ben.hears("offline");
+    let _served = Served::start_at(&addr.to_string(), &data);
+    ben.hears(&format!("presence\t{ADA}\tonline"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use doubletick_core::store::{Failure, Key, Write, merge};
 use tokio::sync::mpsc;
@@ -49,6 +50,7 @@ impl Committer {
     /// Commits until there are no more handles.
     pub(crate) fn run(mut self) {
         let mut taken = Vec::new();
+        let mut begun = None;
         loop {
             if self.shared.refuses.load(Ordering::Acquire) {
                 if self.queue.is_closed() && self.queue.is_empty() {
@@ -60,10 +62,23 @@ impl Committer {
                     break;
                 }
                 self.waiting.extend(taken.drain(..));
+                self.gather(begun);
             }
+            begun = Some(Instant::now());
             while self.turn() > 0 && !self.waiting.is_empty() {}
         }
         self.folding.finish();
+    }
+
+    /// Waits until it is time for the next batch, for what else comes until then, unless there is enough for a whole one.
+    fn gather(&mut self, begun: Option<Instant>) {
+        let options = &self.shared.options;
+        let early = begun.and_then(|begun| options.batch_interval.checked_sub(begun.elapsed()));
+        if let Some(early) = early
+            && self.waiting.len() + self.queue.len() < options.batch_transactions
+        {
+            std::thread::sleep(early);
+        }
     }
 
     /// Answers what waits, at most one batch of it: commits it, or refuses it while the disk fails. First tries again what failed the last

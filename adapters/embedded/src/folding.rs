@@ -84,6 +84,10 @@ impl Folding {
         let shared = Arc::clone(&self.shared);
         let fold = move || shared.fold(tree);
         if self.threads {
+            let fold = move || {
+                step_back();
+                fold()
+            };
             match std::thread::Builder::new().name("doubletick-fold".into()).spawn(fold) {
                 Ok(thread) => self.state = State::Running(thread),
                 Err(error) => self.note(Err(TreeError::File(format!("no thread to write the tree: {error}")))),
@@ -105,5 +109,15 @@ impl Folding {
                 self.state = State::Idle(None);
             }
         }
+    }
+}
+
+/// Lets the other threads of the process go first where there are fewer processors than work: nobody waits for the tree while the log has
+/// room. Without it, every full log shows as a burst of slow answers.
+fn step_back() {
+    // Only on Linux is the niceness of one thread its own.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(10) {
+        tracing::debug!(%error, "the tree is written with the same priority as everything else");
     }
 }

@@ -12,6 +12,9 @@ pub struct Options {
     pub batch_transactions: usize,
     /// When the durable rows that a batch writes are this many bytes, the batch is full; one transaction may exceed it.
     pub batch_bytes: usize,
+    /// A batch begins no sooner than this after the one before it, unless it is full. So under load more transactions share the work of
+    /// a batch, and after a quiet moment the first one waits for nothing.
+    pub batch_interval: Duration,
     /// When a log has this many bytes its rows are put into the tree, and the other log is used. There may be twice as many before
     /// durable transactions have to wait. The rows are in memory until they are in the tree, so this is about a third of the memory that
     /// they take.
@@ -28,6 +31,7 @@ impl Default for Options {
             queue: 1024,
             batch_transactions: 512,
             batch_bytes: 2 << 20,
+            batch_interval: Duration::from_millis(1),
             log_bytes: 64 << 20,
             tree_cache: 256 << 20,
             retry: Duration::from_millis(250),
