@@ -170,10 +170,15 @@ pub enum Command {
         /// From now on.
         privacy: Privacy,
     },
-    /// Exchanges a device's token. The old one stays good for [`crate::limits::TOKEN_OVERLAP`]. Answer: [`Reply::Renewed`].
+    /// Exchanges a device's token, if this still is its session. The old one stays good until the new one has opened a session. Answer:
+    /// [`Reply::Renewed`].
     Renew {
         /// Which device.
         device: DeviceId,
+        /// At which gateway its session is.
+        gateway: GatewayId,
+        /// Which of the device's sessions.
+        epoch: SessionEpoch,
         /// The digest of the new secret.
         secret: Digest,
     },
@@ -249,6 +254,8 @@ pub enum Reply {
         /// The first page of what the device has not acknowledged.
         dirty: DirtyPage,
     },
+    /// A later run of the client program has a session: this one has had its turn.
+    Outrun,
     /// The message stands in the log.
     Sent {
         /// Its position.

@@ -60,8 +60,9 @@ pub enum ClientFrame {
         device: DeviceId,
         /// The proof.
         secret: Secret,
-        /// Which run of the client program it is: a number drawn at its start, not 0. Of two connections of one run, the gateway that closes the
-        /// older one does not say [`CloseReason::Replaced`], because there is no other client that has taken its place.
+        /// Which run of the client program it is, not 0: later runs have greater numbers, also across crashes. A run never takes the place of a
+        /// later one. Of two connections of one run, the gateway that closes the older one does not say [`CloseReason::Replaced`], because there
+        /// is no other client that has taken its place.
         run: u64,
     },
     /// A message.

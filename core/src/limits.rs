@@ -56,8 +56,6 @@ pub const CODE_WINDOW: Millis = Millis::seconds(60 * 60);
 pub const TOKEN_LIFE: Millis = Millis::days(30);
 /// How long after its end a token may still be exchanged for a new one.
 pub const TOKEN_GRACE: Millis = Millis::days(90);
-/// How long the token before stays good after an exchange, because the answer to the exchange may be lost.
-pub const TOKEN_OVERLAP: Millis = Millis::days(1);
 /// A client that has nothing to say sends a ping after this long.
 pub const HEARTBEAT: Millis = Millis::seconds(30);
 /// A peer that was not heard for this long is taken for dead.

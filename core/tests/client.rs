@@ -27,8 +27,10 @@ fn chat() -> ConversationId {
 
 impl Device {
     fn online() -> Self {
-        let stored = Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), outbox: vec![], chats: vec![] };
+        let device = DeviceId { user: UserId(1), serial: 1 };
+        let stored = Stored { device, secret: Secret([1; 32]), starts: 0, outbox: vec![], chats: vec![] };
         let mut device = Self { machine: Client::new(stored, 1, NOW), now: NOW, frames: vec![], records: vec![] };
+        device.drain();
         device.connected();
         device
     }
@@ -260,6 +262,66 @@ fn what_was_read_is_told_again_after_a_token_that_had_run_out_was_renewed() {
     let Some(ClientFrame::Renew { request, .. }) = device.frames.pop() else { panic!("{:?}", device.frames) };
     device.frame(ServerFrame::Done { request, expires: NOW + Millis::days(30) });
     assert!(matches!(device.frames[..], [ClientFrame::Ack { request: Some(_), read: Seq(2), .. }]), "{:?}", device.frames);
+}
+
+#[test]
+fn a_run_stores_its_number_before_it_connects_and_greets_with_it() {
+    let mut runs = vec![];
+    for (starts, random) in [(0, u64::MAX), (1, 0), (1, 5), (2, u64::MAX)] {
+        let stored = Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), starts, outbox: vec![], chats: vec![] };
+        let mut machine = Client::new(stored, random, NOW);
+        let Some(Output::Save(upto, Record::Started(now))) = machine.poll_output() else { panic!("nothing is stored first") };
+        assert_eq!(now, starts + 1);
+        machine.handle_input(NOW, Input::Hurry);
+        assert!(machine.poll_output().is_none(), "it is not stored yet");
+        machine.handle_input(NOW, Input::Saved { upto, new_after_all: vec![] });
+        assert!(matches!(machine.poll_output(), Some(Output::Connect)));
+        machine.handle_input(NOW, Input::Connected { fresh: Secret([2; 32]) });
+        let Some(Output::Frame(ClientFrame::Hello { run, .. })) = machine.poll_output() else { panic!("it greets") };
+        runs.push(run);
+    }
+    assert!(runs.is_sorted_by(|earlier, later| earlier < later), "{runs:x?}");
+}
+
+#[test]
+fn a_new_token_is_used_once_it_is_stored() {
+    let stored = Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), starts: 0, outbox: vec![], chats: vec![] };
+    let mut machine = Client::new(stored, 1, NOW);
+    let mut saves = vec![];
+    let mut frames = vec![];
+    let mut drain = |machine: &mut Client| -> (Option<SaveId>, Option<ClientFrame>) {
+        while let Some(output) = machine.poll_output() {
+            match output {
+                Output::Save(save, _) => saves.push(save),
+                Output::Frame(frame) => frames.push(frame),
+                _ => {}
+            }
+        }
+        (saves.last().copied(), frames.last().cloned())
+    };
+    let saved = |machine: &mut Client, upto: Option<SaveId>| {
+        machine.handle_input(NOW, Input::Saved { upto: upto.unwrap(), new_after_all: vec![] });
+    };
+    let (upto, _) = drain(&mut machine);
+    saved(&mut machine, upto);
+    let mut greets_with = |machine: &mut Client| {
+        machine.handle_input(NOW, Input::Hurry);
+        drain(machine);
+        machine.handle_input(NOW, Input::Connected { fresh: Secret([9; 32]) });
+        let Some(ClientFrame::Hello { secret, .. }) = drain(machine).1 else { panic!("it greets") };
+        machine.handle_input(NOW, Input::Frame(ServerFrame::Welcome { now: NOW, token_expires: NOW + Millis::days(1), window: 64 }));
+        let (upto, frame) = drain(machine);
+        if let Some(ClientFrame::Renew { request, .. }) = frame {
+            machine.handle_input(NOW, Input::Frame(ServerFrame::Done { request, expires: NOW + Millis::days(30) }));
+        }
+        machine.handle_input(NOW, Input::Disconnected { reason: None });
+        (secret, drain(machine).0.max(upto))
+    };
+    assert_eq!(greets_with(&mut machine).0, Secret([1; 32]));
+    let (secret, upto) = greets_with(&mut machine);
+    assert_eq!(secret, Secret([1; 32]), "a crash would leave the old one, and its use ends that of the old one");
+    saved(&mut machine, upto);
+    assert_eq!(greets_with(&mut machine).0, Secret([9; 32]));
 }
 
 #[test]

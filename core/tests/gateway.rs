@@ -172,6 +172,43 @@ fn a_session_whose_waiting_messages_were_refused_does_not_hold_up_the_others() {
 }
 
 #[test]
+fn an_opening_that_may_yet_be_committed_is_not_given_up_when_the_store_refuses_work() {
+    let mut bench = Bench::new(1, Config::default());
+    bench.run();
+    bench.greet(1, 1);
+    let opens = |command: &Command| matches!(command, Command::OpenSession { .. });
+    let (ticket, batch) = bench.take(opens);
+    bench.ended(ticket, Err(Failure::Unknown));
+    bench.pass(Millis(1));
+    assert_eq!(bench.take(opens).0, ticket);
+    bench.ended(ticket, Err(Failure::Unavailable));
+    bench.input(Input::Closed(ConnId(1)));
+    bench.drain();
+    assert!(bench.jobs.is_empty(), "the end of its session waits for it");
+    // The first run is committed after all.
+    bench.rows.execute(&batch);
+    bench.pass(Millis::seconds(2));
+    bench.run();
+    let held = bench.rows.0.contains_key(&rows::session(device(1)).key);
+    assert!(!held, "the user is online, and there is nobody");
+}
+
+#[test]
+fn a_user_was_last_seen_when_the_device_was_heard_however_long_its_session_took_to_open() {
+    let mut bench = Bench::new(1, Config::default());
+    bench.run();
+    let heard = bench.now;
+    bench.greet(1, 1);
+    bench.drain();
+    bench.pass(Millis::seconds(5));
+    bench.run();
+    bench.pass(limits::LEASE_RENEWAL);
+    bench.run();
+    let seen = bench.rows.0.get(&rows::last_seen(device(1).user).key).map(|row| u64::from_le_bytes(row[..].try_into().unwrap()));
+    assert_eq!(seen, Some(heard.millis()));
+}
+
+#[test]
 fn an_acknowledgement_of_all_that_was_delivered_leaves_nothing_owed_whatever_was_sent_meanwhile() {
     let mut bench = Bench::new(2, Config::default());
     bench.open(1, 1);

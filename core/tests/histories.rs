@@ -56,7 +56,7 @@ fn account() -> impl Strategy<Value = Command> {
         (phone_of.clone(), digits.clone())
             .prop_map(|(user, digits)| Command::RequestCode { phone: phone(user), code: code(user, &digits) }),
         (phone_of, digits, 1_u64..5).prop_map(|(user, digits, secret)| register(user, &digits, token(user, secret))),
-        (device(), 1_u64..5).prop_map(|(device, secret)| Command::Renew { device, secret: token(device.user.0, secret) }),
+        (device(), 1_u64..4, 1_u64..5).prop_map(|(device, epoch, secret)| renew(device, epoch, token(device.user.0, secret))),
         device().prop_map(|device| Command::RemoveDevice { device }),
         (user(), any::<bool>(), user(), any::<bool>()).prop_map(|(owner, blocked, user, listed)| {
             let list = if blocked { UserList::Blocked } else { UserList::Contacts };

@@ -62,7 +62,6 @@ fn weather(seed: u64) {
     }
     storm.heal();
     storm.pass(Millis::seconds(120), 5000);
-    storm.start_again();
     storm.pass(Millis::seconds(480), 5000);
     storm.check_end();
     // Some vanish without a word, and whoever watches them hears of it in time.

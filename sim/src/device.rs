@@ -57,6 +57,7 @@ pub(crate) struct Device {
 /// What survives a crash.
 pub(crate) struct Disk {
     token: Secret,
+    starts: u32,
     pub(crate) chats: BTreeMap<ConversationId, StoredChat>,
     pub(crate) outbox: Vec<Outgoing>,
     /// What is shown: whether it is an own message, and which.
@@ -70,7 +71,7 @@ impl Device {
             id: None,
             machine: None,
             run: 0,
-            disk: Disk { token, chats: BTreeMap::new(), outbox: Vec::new(), shown: BTreeSet::new() },
+            disk: Disk { token, starts: 0, chats: BTreeMap::new(), outbox: Vec::new(), shown: BTreeSet::new() },
             unsaved: VecDeque::new(),
             syncing: 0,
             syncs: 0,
@@ -183,10 +184,16 @@ impl World<'_> {
         it.typing = false;
         it.watches.clear();
         let stored =
-            Stored { device: id, secret: it.disk.token, outbox: it.disk.outbox.clone(), chats: it.disk.chats.values().copied().collect() };
+            Stored {
+                device: id,
+                secret: it.disk.token,
+                starts: it.disk.starts,
+                outbox: it.disk.outbox.clone(),
+                chats: it.disk.chats.values().copied().collect(),
+            };
         let (boots, now) = (it.boots, it.clock.read(self.now));
-        let run = self.draws.number(Who::Device(device), What::Id(3), boots).max(1);
-        self.devices[device as usize].machine = Some(Client::new(stored, run, now));
+        let random = self.draws.number(Who::Device(device), What::Id(3), boots);
+        self.devices[device as usize].machine = Some(Client::new(stored, random, now));
         self.oracles.booted(device);
         self.drive_device(device);
     }
@@ -404,6 +411,7 @@ impl World<'_> {
                 self.oracles.ticks(device, conversation, before, (delivered, read));
             }
             Record::Token(secret) => disk.token = secret,
+            Record::Started(starts) => disk.starts = starts,
         }
         false
     }

@@ -105,7 +105,7 @@ fn histogram() -> Histogram<u64> {
 
 impl Device {
     pub(crate) fn new(run: Arc<Run>, index: u32, token: &Token, peer: UserId) -> Result<Self> {
-        let stored = Stored { device: token.device, secret: token.secret, outbox: vec![], chats: vec![] };
+        let stored = Stored { device: token.device, secret: token.secret, starts: 0, outbox: vec![], chats: vec![] };
         let conversation = ConversationId::direct(token.device.user, peer).context("two different users")?;
         let machine = Client::new(stored, u64::from(index) + 1, now());
         let books = Books {

@@ -121,9 +121,8 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
     ) -> Result<Self, StorageError> {
         let mut clock = Clock::default();
-        // Zero stands for a client that does not say which run it is.
-        let run = u64::from_le_bytes(seam::random()).max(1);
-        let machine = Machine::new(shared.storage.stored(me, secret)?, run, clock.now());
+        let random = u64::from_le_bytes(seam::random());
+        let machine = Machine::new(shared.storage.stored(me, secret)?, random, clock.now());
         Ok(Self {
             me,
             server,

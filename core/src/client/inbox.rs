@@ -71,6 +71,7 @@ impl Client {
     }
 
     pub(super) fn saved(&mut self, upto: SaveId, new_after_all: &[SaveId]) {
+        self.self_saved(upto);
         self.outbox_saved(upto);
         let mut received = BTreeSet::new();
         while let Some(Saving { save, conversation, seq, own }) = self.saving.pop_front_if(|saving| saving.save <= upto) {

@@ -1,7 +1,7 @@
 //! The connection: made again and again, kept alive, and given up when the server is silent.
 
 use super::line::Line;
-use super::{Answer, Client, Handles, Notice, Output, Pending, Record};
+use super::{Answer, Client, Handles, Notice, Output, Pending, Record, SaveId};
 use crate::draw::Purpose;
 use crate::frame::{ClientFrame, CloseReason, RequestId};
 use crate::id::{ConversationId, Secret};
@@ -82,7 +82,7 @@ impl Client {
     }
 
     pub(super) fn hurry(&mut self) {
-        if matches!(self.link, Link::Down) {
+        if matches!(self.link, Link::Down) && self.starting.is_none() {
             self.connect();
         }
     }
@@ -287,9 +287,18 @@ impl Client {
         }
     }
 
+    /// Records up to this one are stored: the run's number may be told, and a new token be used.
+    pub(super) fn self_saved(&mut self, upto: SaveId) {
+        if let Some((_, secret)) = self.newer.take_if(|(save, _)| *save <= upto) {
+            self.secret = secret;
+        }
+        if self.starting.take_if(|save| *save <= upto).is_some() {
+            self.connect();
+        }
+    }
+
     pub(super) fn renewed(&mut self, secret: Secret, expires: Timestamp) {
-        self.secret = secret;
-        self.save(Record::Token(secret));
+        self.newer = Some((self.save(Record::Token(secret)), secret));
         if let Link::Open(session) = &mut self.link {
             session.token_expires = expires;
             session.renewing = false;

@@ -6,6 +6,7 @@
 //!
 //! - A message is stored in the outbox before it is sent, and stays there until the server has accepted or for ever refused it. After
 //!   each new connection the whole outbox is sent again, in order, under the same message ids; the server recognises what it has.
+//! - A run of the program numbers itself, and stores that number before it connects: the server takes no earlier run for a newer client.
 //! - An entry is acknowledged only once it is stored. The cursor of a conversation means "everything up to here", and nothing else.
 //! - Connections are made again after a jittered, exponentially growing delay, for as long as it takes, unless the server says that
 //!   another client has taken this one's place.
@@ -34,8 +35,12 @@ use outbox::Waiting;
 pub struct Client {
     device: DeviceId,
     secret: Secret,
-    /// Which run of the program this is.
+    /// A newer secret, which is used once it is stored: from then on the server may refuse the older one.
+    newer: Option<(SaveId, Secret)>,
+    /// Which run of the program this is: the number of its starts, and below that a random number, which tells copies of one device apart.
     run: u64,
+    /// The record of that number, until it is stored. No connection is made before.
+    starting: Option<SaveId>,
     draws: Draws,
     now: Timestamp,
     link: Link,
@@ -92,15 +97,18 @@ enum Pending {
 }
 
 impl Client {
-    /// The machine of a device that has stored this. `run` is a random number, another one for each start of the program.
-    pub fn new(stored: Stored, run: u64, now: Timestamp) -> Self {
+    /// The machine of a device that has stored this. `random` is another number for each start of the program.
+    pub fn new(stored: Stored, random: u64, now: Timestamp) -> Self {
         let chats = stored.chats.into_iter().map(|chat| (chat.conversation, Chat::new(chat))).collect();
         let outbox = stored.outbox.into_iter().map(Waiting::stored).collect();
+        let starts = stored.starts.saturating_add(1);
         let mut client = Self {
             device: stored.device,
             secret: stored.secret,
-            run,
-            draws: Draws::new(run),
+            newer: None,
+            run: (u64::from(starts) << 32) | (random & u64::from(u32::MAX)),
+            starting: None,
+            draws: Draws::new(random),
             now,
             link: Link::Down,
             failures: 0,
@@ -113,7 +121,7 @@ impl Client {
             unsaved: BTreeMap::new(),
             outputs: VecDeque::new(),
         };
-        client.connect();
+        client.starting = Some(client.save(Record::Started(starts)));
         client
     }
 

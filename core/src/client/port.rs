@@ -14,6 +14,8 @@ pub struct Stored {
     pub device: DeviceId,
     /// The secret of its token.
     pub secret: Secret,
+    /// How often the program has started before; see [`Record::Started`].
+    pub starts: u32,
     /// Messages that the server has not accepted, in the order in which they were written.
     pub outbox: Vec<Outgoing>,
     /// Every conversation that it knows.
@@ -120,6 +122,9 @@ pub enum Record {
     },
     /// The device proves itself by this secret from now on.
     Token(Secret),
+    /// The program has started so often. The first record of every run: nothing is sent before it is stored, so that the server can tell a
+    /// later run from an earlier one whose greeting is late.
+    Started(u32),
 }
 
 /// Something that the application wants.

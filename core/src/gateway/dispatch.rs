@@ -99,6 +99,8 @@ pub(super) struct Flight {
     origins: Vec<Origin>,
     /// How often it was run in vain.
     failures: u32,
+    /// An earlier run of it may yet be committed.
+    in_doubt: bool,
 }
 
 impl Gateway {
@@ -195,7 +197,7 @@ impl Gateway {
         let (origins, commands) = batch.into_iter().map(|queued| (queued.origin, queued.command)).unzip();
         let batch = Arc::new(Batch { now: self.now, commands });
         self.outputs.push_back(Output::Transact(ticket, Arc::clone(&batch)));
-        self.flights.insert(ticket, Flight { lane, batch, origins, failures: 0 });
+        self.flights.insert(ticket, Flight { lane, batch, origins, failures: 0, in_doubt: false });
         self.lines[lane as usize].under_way += 1;
     }
 
@@ -209,7 +211,13 @@ impl Gateway {
                 self.release(&flight);
             }
             // Every command is safe to run again, so whether it was committed or not makes no difference here.
-            Err(Failure::Retry | Failure::Unknown) => self.run_again(ticket, Millis(20)),
+            Err(Failure::Retry) => self.run_again(ticket, Millis(20)),
+            Err(Failure::Unknown) => {
+                if let Some(flight) = self.flights.get_mut(&ticket) {
+                    flight.in_doubt = true;
+                }
+                self.run_again(ticket, Millis(20));
+            }
             Err(Failure::Unavailable) => self.unavailable(ticket),
         }
     }
@@ -233,7 +241,9 @@ impl Gateway {
     /// The store refuses work. Clients hear of it and keep what they have; what the gateway itself wants is tried again.
     fn unavailable(&mut self, ticket: Ticket) {
         let Some(flight) = self.flights.get(&ticket) else { return };
-        if flight.origins.iter().all(Origin::waits) {
+        // An opening that is given up in doubt could come after the end of its session, and nobody would ever end it.
+        let may_open = flight.in_doubt && flight.origins.iter().any(|origin| matches!(origin, Origin::Open(_)));
+        if may_open || flight.origins.iter().all(Origin::waits) {
             self.run_again(ticket, Millis(200));
             return;
         }

@@ -47,7 +47,8 @@ impl Gateway {
             ClientFrame::Hello { .. } => unreachable!("a greeting is no frame of an open session"),
             ClientFrame::Ping => self.tell(conn, ServerFrame::Pong),
             ClientFrame::Renew { request, secret } => {
-                self.request_in_order(conn, request, Command::Renew { device, secret: secret.digest() });
+                let renew = Command::Renew { device, gateway: self.id, epoch: SessionEpoch(conn.0), secret: secret.digest() };
+                self.request_in_order(conn, request, renew);
             }
             ClientFrame::Send { request, attempt, to, id, content } => self.sent(conn, request, attempt, to, id, content),
             ClientFrame::Ack { request, of, delivered, read } => self.acknowledged(conn, of, PendingAck { delivered, read, request }),

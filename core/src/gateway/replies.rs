@@ -48,17 +48,20 @@ impl Gateway {
         let device = session.device;
         let (expires, dirty) = match reply {
             Ok(Reply::Opened { expires, dirty, .. }) => (expires, dirty),
+            Ok(Reply::Outrun) => return self.close(conn, CloseReason::Replaced),
             Err(Reject::BadToken) => return self.close(conn, CloseReason::BadToken),
             _ => return self.close(conn, CloseReason::Unavailable),
         };
         let woken = session.phase == Phase::Opening { woken: true };
         session.phase = Phase::Open;
         session.token_expires = expires;
-        session.told = now;
+        // The store may have taken its time: the device was heard when it greeted, and perhaps never since.
+        let heard = session.heard;
+        session.told = heard;
         session.reread = now + self.config.reread;
         self.opening.remove(&(device, conn));
         self.open.insert(device, conn);
-        self.hear(device.user, now);
+        self.hear(device.user, heard);
         self.tell(conn, ServerFrame::Welcome { now, token_expires: expires, window: self.config.window });
         self.dirty_read(conn, dirty);
         if woken {
@@ -193,6 +196,7 @@ impl Gateway {
             Ok(
                 Reply::Registered { .. }
                 | Reply::Opened { .. }
+                | Reply::Outrun
                 | Reply::Sent { .. }
                 | Reply::Dirty(_)
                 | Reply::Receipts(_)

@@ -237,7 +237,8 @@ pub struct Device {
     pub secret: Digest,
     /// When that secret runs out.
     pub expires: Timestamp,
-    /// The digest of the secret before, good for a while after the exchange, because the answer to the exchange may be lost.
+    /// The digest of the last secret that has opened a session, and when it runs out, while a newer one has not: the answer to an exchange may
+    /// be lost.
     pub previous: Option<(Digest, Timestamp)>,
 }
 
@@ -277,7 +278,7 @@ pub struct Session {
     pub gateway: GatewayId,
     /// Which of the gateway's connections it is.
     pub epoch: SessionEpoch,
-    /// Which run of the client program it is.
+    /// Which run of the client program it is: later ones have greater numbers.
     pub run: u64,
 }
 

@@ -145,7 +145,7 @@ fn decide(view: &mut View, now: Timestamp, command: &Command) -> Result<Decision
     match command {
         Command::RequestCode { phone, code } => account::request_code(view, now, phone, *code),
         Command::Register { phone, code, secret, new_user, name } => account::register(view, now, phone, *code, *secret, *new_user, name),
-        Command::Renew { device, secret } => account::renew(view, now, *device, *secret),
+        Command::Renew { device, gateway, epoch, secret } => account::renew(view, now, *device, (*gateway, *epoch), *secret),
         Command::RemoveDevice { device } => account::remove_device(view, *device),
         Command::SetListed { owner, list, user, listed } => account::set_listed(view, now, *owner, *list, *user, *listed),
         Command::SetPrivacy { user, privacy } => account::set_privacy(view, *user, *privacy),

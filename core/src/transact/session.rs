@@ -31,6 +31,10 @@ pub(super) fn open(view: &mut View, now: Timestamp, device: DeviceId, secret: Di
     if before == Some(session) {
         return Ok(Decision::reply(answer));
     }
+    // The greeting of an app that was killed and started again meanwhile, or a copy of it that was not started as often.
+    if before.is_some_and(|before| before.run > session.run) {
+        return Ok(Decision::reply(Reply::Outrun));
+    }
     // A session of a gateway without a lease would never be ended if that gateway is dead.
     if view.find(&lease)?.is_none_or(|lease| lease.lost) {
         return Err(Reject::Unavailable.into());
@@ -42,6 +46,10 @@ pub(super) fn open(view: &mut View, now: Timestamp, device: DeviceId, secret: Di
     let connected = sessions_of(view, device.user, &account)?;
     let mut events =
         vec![Event::SessionOpened { device, gateway: session.gateway, epoch: session.epoch, run: session.run, replaces: before }];
+    if state.secret == secret && state.previous.is_some() {
+        // The device has its new token.
+        events.push(Event::DeviceChanged { device, state: Device { previous: None, ..state } });
+    }
     if connected.is_empty() {
         events.push(Event::PresenceChanged { user: device.user, online: true });
     }
@@ -54,8 +62,8 @@ fn token_expiry(state: &Device, now: Timestamp, secret: Digest) -> Option<Timest
     if state.secret == secret {
         return (now < state.expires + limits::TOKEN_GRACE).then_some(state.expires);
     }
-    let (previous, until) = state.previous?;
-    (previous == secret && now < until).then_some(until)
+    let (previous, expired) = state.previous?;
+    (previous == secret && now < expired + limits::TOKEN_GRACE).then_some(expired)
 }
 
 pub(super) fn end(view: &mut View, device: DeviceId, gateway: GatewayId, epoch: SessionEpoch, heard: Timestamp) -> Result<Decision, Stop> {

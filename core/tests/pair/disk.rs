@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
+    pub(crate) starts: u32,
     pub(crate) chats: BTreeMap<ConversationId, StoredChat>,
     pub(crate) outbox: Vec<Outgoing>,
     /// What is shown: conversation, position, sender, id, text.
@@ -85,6 +86,7 @@ impl Disk {
                 (chat.peer_delivered, chat.peer_read) = (delivered, read);
             }
             Record::Token(_) => {}
+            Record::Started(starts) => self.starts = starts,
         }
         false
     }

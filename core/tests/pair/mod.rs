@@ -92,7 +92,8 @@ impl World {
 
     fn machine(&mut self, device: DeviceId, secret: Secret, disk: &Disk) -> Client {
         self.runs += 1;
-        let stored = Stored { device, secret, outbox: disk.outbox.clone(), chats: disk.chats.values().copied().collect() };
+        let (outbox, chats) = (disk.outbox.clone(), disk.chats.values().copied().collect());
+        let stored = Stored { device, secret, starts: disk.starts, outbox, chats };
         Client::new(stored, self.runs, self.now)
     }
 

@@ -4,7 +4,7 @@ use super::{Down, Storm, Up};
 use crate::disk::Disk;
 use doubletick_core::client::{self, Ask, Outgoing, Tag};
 use doubletick_core::content::Content;
-use doubletick_core::frame::{CloseReason, UserList};
+use doubletick_core::frame::UserList;
 use doubletick_core::gateway;
 use doubletick_core::id::{ConversationId, MessageId, Seq, UserId};
 use doubletick_core::time::Millis;
@@ -178,7 +178,7 @@ impl Storm {
         it.unsaved.clear();
         it.wants_connection = false;
         it.presence.clear();
-        (it.crashed, it.stopped) = (true, None);
+        it.stopped = None;
         let watches = it.watches.clone();
         self.drain_phone(phone);
         for user in watches {
@@ -217,17 +217,6 @@ impl Storm {
         }
         for phone in &mut self.phones {
             phone.holds_saves = false;
-        }
-        self.start_again();
-    }
-
-    /// A greeting of an app's earlier run can come so late that the server takes that for the newer client, and the app stops: its user opens
-    /// it again.
-    pub(crate) fn start_again(&mut self) {
-        for phone in 0..self.phones.len() {
-            if self.phones[phone].stopped == Some(CloseReason::Replaced) && self.phones[phone].crashed {
-                self.crash_phone(phone, 0);
-            }
         }
     }
 }

@@ -69,8 +69,6 @@ pub(crate) struct Handset {
     /// The last that it heard of each user it watches.
     pub(crate) presence: BTreeMap<UserId, Presence>,
     pub(crate) stopped: Option<CloseReason>,
-    /// Whether it was ever killed and started again.
-    pub(crate) crashed: bool,
     /// Up to where its user was shown each conversation.
     pub(crate) seen: BTreeMap<ConversationId, Seq>,
 }
@@ -226,14 +224,14 @@ impl Storm {
             watches: BTreeSet::new(),
             presence: BTreeMap::new(),
             stopped: None,
-            crashed: false,
             seen: BTreeMap::new(),
         });
         self.drain_phone(place);
     }
 
     fn client(&mut self, device: DeviceId, secret: Secret, disk: &Disk) -> Client {
-        let stored = Stored { device, secret, outbox: disk.outbox.clone(), chats: disk.chats.values().copied().collect() };
+        let (outbox, chats) = (disk.outbox.clone(), disk.chats.values().copied().collect());
+        let stored = Stored { device, secret, starts: disk.starts, outbox, chats };
         Client::new(stored, self.next(), self.now)
     }
 

@@ -94,25 +94,51 @@ fn an_id_that_is_taken_is_not_given_away() {
 }
 
 #[test]
-fn a_token_is_exchanged_and_the_old_one_is_good_for_a_day() {
+fn a_token_is_exchanged_and_the_old_one_is_good_until_the_new_one_was_used() {
     let (mut world, [ann]) = World::of([1]);
     let (old, new) = (token(1, 1), token(1, 9));
-    let renewed = world.run(Command::Renew { device: ann, secret: new });
+    world.open(ann, WEST, 1);
+    world.wait(Millis::days(20));
+    let renewed = world.run(renew(ann, 1, new));
     assert_eq!(renewed, Ok(Reply::Renewed { expires: world.now + limits::TOKEN_LIFE }));
-    let accepted = |world: &mut World, secret| match world.clone().run(open(ann, secret, WEST, 1)) {
+    let accepted = |world: &World, secret| match world.clone().run(open(ann, secret, WEST, 2)) {
         Ok(Reply::Opened { expires, .. }) => Some(expires),
         Err(Reject::BadToken) => None,
         other => panic!("{other:?}"),
     };
-    assert_eq!(accepted(&mut world, new), Some(START + limits::TOKEN_LIFE));
-    assert_eq!(accepted(&mut world, old), Some(START + limits::TOKEN_OVERLAP));
-    world.wait(Millis(limits::TOKEN_OVERLAP.0 - 1));
-    assert_eq!(world.run(Command::Renew { device: ann, secret: new }), renewed, "a retry does not make the token live longer");
-    assert!(accepted(&mut world, old).is_some());
-    world.wait(Millis(1));
-    assert_eq!(accepted(&mut world, old), None);
-    assert!(accepted(&mut world, new).is_some());
-    assert_eq!(accepted(&mut world, token(1, 3)), None, "another secret");
+    assert_eq!(accepted(&world, new), Some(world.now + limits::TOKEN_LIFE));
+    assert_eq!(accepted(&world, old), Some(START + limits::TOKEN_LIFE));
+    world.wait(Millis::days(60));
+    assert_eq!(world.run(renew(ann, 1, new)), renewed, "a retry does not make the token live longer");
+    assert!(accepted(&world, old).is_some(), "its holder may never have heard of the new one");
+    assert_eq!(accepted(&world, token(1, 3)), None, "another secret");
+    world.run(open(ann, new, WEST, 2)).unwrap();
+    assert_eq!(accepted(&world, old), None);
+    assert!(accepted(&world, new).is_some());
+}
+
+#[test]
+fn a_token_is_still_good_when_every_answer_to_its_exchange_was_lost() {
+    let (mut world, [ann]) = World::of([1]);
+    for lost in 1..=3 {
+        world.open(ann, WEST, lost);
+        world.run(renew(ann, lost, token(1, 10 + lost))).unwrap();
+        world.wait(Millis::days(7));
+    }
+    world.open(ann, WEST, 4);
+    world.run(renew(ann, 4, token(1, 14))).unwrap();
+    world.run(open(ann, token(1, 14), WEST, 5)).unwrap();
+    assert_eq!(world.run(open(ann, token(1, 1), WEST, 6)), Err(Reject::BadToken));
+}
+
+#[test]
+fn a_late_exchange_of_an_older_session_does_not_undo_one_that_was_heard_of() {
+    let (mut world, [ann]) = World::of([1]);
+    world.open(ann, WEST, 1);
+    world.open(ann, WEST, 2);
+    world.run(renew(ann, 2, token(1, 12))).unwrap();
+    assert_eq!(world.run(renew(ann, 1, token(1, 11))), Err(Reject::OutOfTurn));
+    assert!(world.run(open(ann, token(1, 12), WEST, 3)).is_ok());
 }
 
 #[test]

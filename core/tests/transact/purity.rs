@@ -115,7 +115,7 @@ fn replaying_what_has_happened_gives_the_same_durable_rows() {
     let (mut world, ann, ben) = story();
     world.link(2);
     world.send(ann, ben, "three");
-    world.run(Command::Renew { device: ann, secret: token(1, 9) }).unwrap();
+    world.run(renew(ann, 1, token(1, 9))).unwrap();
     world.end(ben, EAST, 1);
     let durable = |rows: &Rows| rows.clone().into_iter().filter(|(key, _)| !key.is_ephemeral()).collect::<Rows>();
     for step in [1, 3, usize::MAX] {

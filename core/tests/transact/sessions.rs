@@ -51,6 +51,20 @@ fn a_newer_session_takes_the_place_of_the_older_and_its_gateway_is_told() {
 }
 
 #[test]
+fn an_earlier_run_of_a_client_never_takes_the_place_of_a_later_one() {
+    let (mut world, [ann]) = World::of([1]);
+    let greeting = |gateway, epoch, run| Command::OpenSession { device: ann, secret: token(1, 1), gateway, epoch: SessionEpoch(epoch), run };
+    world.run(greeting(WEST, 1, 7)).unwrap();
+    for (gateway, epoch) in [(EAST, 1), (WEST, 2)] {
+        assert_eq!(world.run(greeting(gateway, epoch, 6)), Ok(Reply::Outrun));
+    }
+    assert_eq!(session(&world, ann), Some((WEST, 1)));
+    assert_eq!(world.wakes(WEST), []);
+    world.end(ann, WEST, 1);
+    assert!(matches!(world.run(greeting(EAST, 2, 6)), Ok(Reply::Opened { .. })), "a copy from a backup, when nobody else is there");
+}
+
+#[test]
 fn of_two_sessions_that_were_replaced_before_their_gateway_looked_both_are_closed() {
     let (mut world, [ann]) = World::of([1]);
     for epoch in 1..=3 {

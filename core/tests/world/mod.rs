@@ -292,6 +292,11 @@ pub fn open(device: DeviceId, secret: Digest, gateway: GatewayId, epoch: u64) ->
     Command::OpenSession { device, secret, gateway, epoch: SessionEpoch(epoch), run: 1 }
 }
 
+/// The exchange of a token by a session at the western gateway.
+pub fn renew(device: DeviceId, epoch: u64, secret: Digest) -> Command {
+    Command::Renew { device, gateway: WEST, epoch: SessionEpoch(epoch), secret }
+}
+
 /// What an entry says; a dash for nothing.
 pub fn text(entry: &Entry) -> String {
     entry.body.as_ref().map_or_else(|| "-".into(), |body| String::from_utf8(body.bytes.to_vec()).unwrap())

@@ -151,6 +151,7 @@ impl<'txn> Writer<'txn> {
                 self.applied.changes.push(Change::Receipt { conversation, delivered, read });
             }
             Record::Token(secret) => self.token(secret)?,
+            Record::Started(starts) => drop(self.meta.insert("starts", starts.to_be_bytes().as_slice())?),
         }
         Ok(false)
     }

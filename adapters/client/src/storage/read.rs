@@ -34,7 +34,11 @@ impl Storage {
             let (conversation, row) = chat(key.value(), row.value())?;
             chats.push(row.stored(conversation));
         }
-        Ok(Stored { device, secret, outbox, chats })
+        let starts = match txn.open_table(rows::META)?.get("starts")? {
+            Some(row) => u32::from_be_bytes(row.value().try_into().map_err(|_| StorageError::Damaged("meta"))?),
+            None => 0,
+        };
+        Ok(Stored { device, secret, starts, outbox, chats })
     }
 
     /// The conversations, the one with the latest message first.

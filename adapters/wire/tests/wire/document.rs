@@ -71,7 +71,6 @@ fn the_table_of_limits_is_the_one_in_the_code() {
         ("HEARTBEAT", milliseconds(limits::HEARTBEAT)),
         ("DEAD_AFTER", milliseconds(limits::DEAD_AFTER)),
         ("TOKEN_LIFE", milliseconds(limits::TOKEN_LIFE)),
-        ("TOKEN_OVERLAP", milliseconds(limits::TOKEN_OVERLAP)),
         ("TOKEN_GRACE", milliseconds(limits::TOKEN_GRACE)),
     ];
     let page: Vec<_> = table(&page(), "Limits").into_iter().map(|row| (row[0].clone(), row[1].replace(',', ""))).collect();
