@@ -28,6 +28,7 @@ impl Oracles {
             seq: None,
             told: false,
             refused: None,
+            turned_away: false,
         });
     }
 
@@ -73,6 +74,9 @@ impl Oracles {
         let there = *self.positions.entry((conversation, seq)).or_insert(nth);
         let other = self.messages[there as usize].id;
         self.compare(Oracle::TotalOrder, there == nth, || format!("{other} and {id} both stand at {seq} of {conversation}"));
+        if self.messages[nth as usize].turned_away {
+            return;
+        }
         let sent = self.sent.entry((device, conversation)).or_default();
         let before = sent.range(..order).next_back().map(|(order, seq)| (*order, *seq));
         let after = sent.range(order + 1..).next().map(|(order, seq)| (*order, *seq));

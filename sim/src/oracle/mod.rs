@@ -136,6 +136,9 @@ pub(crate) struct Message {
     /// Its acceptance was told to its sender.
     pub(crate) told: bool,
     pub(crate) refused: Option<Reject>,
+    /// It was refused for a block once, whether its sender heard of that or not. Sent again after the block was lifted, it stands where it
+    /// then comes to stand: it is not held to its turn.
+    turned_away: bool,
 }
 
 impl Oracles {

@@ -5,6 +5,7 @@ use crate::store::{Reads, Store, Version};
 use doubletick_core::command::{Command, Reply};
 use doubletick_core::frame::Chat;
 use doubletick_core::id::{ConversationId, Seq, UserId};
+use doubletick_core::reject::Reject;
 use doubletick_core::rows::{self, LogEntry, Receipt, Row};
 use doubletick_core::store::Snapshot;
 use doubletick_core::transact::{Batch, Outcome};
@@ -15,6 +16,11 @@ impl Oracles {
         for (command, reply) in batch.commands.iter().zip(&outcome.replies) {
             if let (Command::ListChats { user, after: None }, Ok(Reply::Chats { chats, more: false })) = (command, reply) {
                 self.recount(store, version, *user, chats);
+            }
+            if let (Command::Send { id, .. }, Err(Reject::NotAllowed)) = (command, reply)
+                && let Some(nth) = self.by_id.get(id)
+            {
+                self.messages[*nth as usize].turned_away = true;
             }
         }
     }
