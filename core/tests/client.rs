@@ -268,7 +268,8 @@ fn what_was_read_is_told_again_after_a_token_that_had_run_out_was_renewed() {
 fn a_run_stores_its_number_before_it_connects_and_greets_with_it() {
     let mut runs = vec![];
     for (starts, random) in [(0, u64::MAX), (1, 0), (1, 5), (2, u64::MAX)] {
-        let stored = Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), starts, outbox: vec![], chats: vec![] };
+        let stored =
+            Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), starts, outbox: vec![], chats: vec![] };
         let mut machine = Client::new(stored, random, NOW);
         let Some(Output::Save(upto, Record::Started(now))) = machine.poll_output() else { panic!("nothing is stored first") };
         assert_eq!(now, starts + 1);
@@ -285,7 +286,8 @@ fn a_run_stores_its_number_before_it_connects_and_greets_with_it() {
 
 #[test]
 fn a_new_token_is_used_once_it_is_stored() {
-    let stored = Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), starts: 0, outbox: vec![], chats: vec![] };
+    let stored =
+        Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), starts: 0, outbox: vec![], chats: vec![] };
     let mut machine = Client::new(stored, 1, NOW);
     let mut saves = vec![];
     let mut frames = vec![];

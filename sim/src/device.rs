@@ -183,14 +183,13 @@ impl World<'_> {
         it.stopped = None;
         it.typing = false;
         it.watches.clear();
-        let stored =
-            Stored {
-                device: id,
-                secret: it.disk.token,
-                starts: it.disk.starts,
-                outbox: it.disk.outbox.clone(),
-                chats: it.disk.chats.values().copied().collect(),
-            };
+        let stored = Stored {
+            device: id,
+            secret: it.disk.token,
+            starts: it.disk.starts,
+            outbox: it.disk.outbox.clone(),
+            chats: it.disk.chats.values().copied().collect(),
+        };
         let (boots, now) = (it.boots, it.clock.read(self.now));
         let random = self.draws.number(Who::Device(device), What::Id(3), boots);
         self.devices[device as usize].machine = Some(Client::new(stored, random, now));

@@ -309,7 +309,7 @@ impl Device {
             }
             Record::Receipt { delivered, .. } => self.ticked(delivered.0),
             Record::Failed { reject, .. } => self.wrong(format!("a message was refused for good: {reject:?}")),
-            Record::Written(_) | Record::Read { .. } | Record::ReadTold { .. } | Record::Token(_) => {}
+            Record::Written(_) | Record::Read { .. } | Record::ReadTold { .. } | Record::Token(_) | Record::Started(_) => {}
         }
         false
     }

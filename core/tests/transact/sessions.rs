@@ -53,7 +53,8 @@ fn a_newer_session_takes_the_place_of_the_older_and_its_gateway_is_told() {
 #[test]
 fn an_earlier_run_of_a_client_never_takes_the_place_of_a_later_one() {
     let (mut world, [ann]) = World::of([1]);
-    let greeting = |gateway, epoch, run| Command::OpenSession { device: ann, secret: token(1, 1), gateway, epoch: SessionEpoch(epoch), run };
+    let greeting =
+        |gateway, epoch, run| Command::OpenSession { device: ann, secret: token(1, 1), gateway, epoch: SessionEpoch(epoch), run };
     world.run(greeting(WEST, 1, 7)).unwrap();
     for (gateway, epoch) in [(EAST, 1), (WEST, 2)] {
         assert_eq!(world.run(greeting(gateway, epoch, 6)), Ok(Reply::Outrun));
