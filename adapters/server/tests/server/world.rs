@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use doubletick_core::content::Content;
@@ -127,9 +128,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Device<IO> {
         self.ws.send(Message::Binary(bytes.into())).await.expect("the connection is open");
     }
 
-    /// Opens the session, each time as another run of the program.
+    /// Opens the session, each time as a later run of the program.
     pub(crate) async fn greet(&mut self, token: Token) {
-        self.say(hello(token, u64::from_le_bytes(seam::random()))).await;
+        static RUNS: AtomicU64 = AtomicU64::new(1);
+        self.say(hello(token, RUNS.fetch_add(1, Ordering::Relaxed))).await;
         self.expect(|frame| matches!(frame, ServerFrame::Welcome { .. }).then_some(())).await;
     }
 
