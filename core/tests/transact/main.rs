@@ -8,6 +8,7 @@ mod world;
 
 mod accounts;
 mod batches;
+mod cost;
 mod damage;
 mod devices;
 mod messages;
