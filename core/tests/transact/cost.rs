@@ -124,7 +124,7 @@ fn table() -> String {
     line(&fresh, &asked, "a new number");
     fresh.run(asked).unwrap();
     line(&fresh, &register(4, "123456", token(4, 1)), "a new account");
-    line(&world, &Command::Renew { device: ann, secret: token(1, 9) }, "always");
+    line(&world, &Command::Renew { device: ann, secret: token(1, 9), gateway: WEST, epoch: SessionEpoch(1) }, "always");
     line(&world, &Command::RemoveDevice { device: ben }, "it is connected");
 
     line(&world, &Command::Begin { gateway: doubletick_core::id::GatewayId(0xc) }, "always");
