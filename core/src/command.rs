@@ -8,6 +8,7 @@ use crate::frame::{Chat, Presence, Privacy, UserCard, UserList};
 use crate::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use crate::store::{Key, Lane};
 use crate::time::Timestamp;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -46,6 +47,18 @@ pub enum Command {
         epoch: SessionEpoch,
         /// Which run of the client program it is; see [`ClientFrame::Hello`](crate::frame::ClientFrame::Hello).
         run: u64,
+    },
+    /// What a device wants in its session. Refused for the moment if that is its session no more: whatever an older one still does, such as to
+    /// run again a command of which nobody knew whether it was carried out, must not undo what the device has done since.
+    InSession {
+        /// Which device.
+        device: DeviceId,
+        /// At which gateway.
+        gateway: GatewayId,
+        /// Which of the device's sessions.
+        epoch: SessionEpoch,
+        /// What it wants. Answer: that of this command.
+        command: Box<Command>,
     },
     /// A device's connection has ended. Changes nothing if a newer session has taken its place.
     EndSession {
@@ -170,15 +183,10 @@ pub enum Command {
         /// From now on.
         privacy: Privacy,
     },
-    /// Exchanges a device's token, if this still is its session. The old one stays good until the new one has opened a session. Answer:
-    /// [`Reply::Renewed`].
+    /// Exchanges a device's token. The old one stays good until the new one has opened a session. Answer: [`Reply::Renewed`].
     Renew {
         /// Which device.
         device: DeviceId,
-        /// At which gateway its session is.
-        gateway: GatewayId,
-        /// Which of the device's sessions.
-        epoch: SessionEpoch,
         /// The digest of the new secret.
         secret: Digest,
     },
@@ -376,6 +384,7 @@ impl Command {
     /// Whether it most likely writes no durable row.
     pub fn lane(&self) -> Lane {
         match self {
+            Self::InSession { command, .. } => command.lane(),
             Self::RequestCode { .. }
             | Self::Register { .. }
             | Self::EndSession { .. }
@@ -406,7 +415,13 @@ impl Command {
 
     /// Bytes of content that it carries.
     pub fn size(&self) -> usize {
-        if let Self::Send { content, .. } = self { content.size() } else { 0 }
+        if let Self::Send { content, .. } = self {
+            content.size()
+        } else if let Self::InSession { command, .. } = self {
+            command.size()
+        } else {
+            0
+        }
     }
 }
 

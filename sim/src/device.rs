@@ -107,11 +107,6 @@ impl Disk {
         self.chats.entry(conversation).or_insert_with(|| StoredChat::new(conversation))
     }
 
-    /// Whether a message is shown.
-    pub(crate) fn shows(&self, conversation: ConversationId, own: bool, id: MessageId) -> bool {
-        self.shown.contains(&(conversation, own, id))
-    }
-
     /// Shows a message; says whether it was not shown before.
     fn show(&mut self, conversation: ConversationId, own: bool, id: MessageId) -> bool {
         self.shown.insert((conversation, own, id))
@@ -232,6 +227,7 @@ impl World<'_> {
         if matches!(frame, ServerFrame::Welcome { .. }) {
             self.work.sessions += 1;
         }
+        self.oracles.heard_from_gateway(device, &frame);
         self.tell_device(device, run, client::Input::Frame(frame));
     }
 
@@ -281,6 +277,7 @@ impl World<'_> {
             }
             Output::Frame(frame) => {
                 self.trace.number(0x13);
+                self.oracles.said(device, &frame);
                 if let Some(link) = self.devices[device as usize].link {
                     self.send_up(link, frame);
                 }
@@ -393,7 +390,7 @@ impl World<'_> {
                 }
                 let cursor = chat.cursor;
                 self.work.accepted += 1;
-                self.oracles.accepted(device, conversation, id, seq, &self.store);
+                self.oracles.accepted(device, conversation, id, seq);
                 self.oracles.has(device, conversation, cursor);
             }
             Record::Failed { id, reject, .. } => {
@@ -424,6 +421,9 @@ impl World<'_> {
         chat.cursor = chat.cursor.max(Some(delivery.seq));
         if again && new {
             chat.cursor = Some(delivery.seq);
+        }
+        if own {
+            chat.own_last = chat.own_last.max(delivery.seq);
         }
         let cursor = chat.cursor;
         it.last_chat = Some(conversation);

@@ -246,7 +246,7 @@ impl World<'_> {
             return;
         }
         self.fired(FaultKind::LateCommit);
-        self.apply(&commit.writes);
+        self.apply(&commit);
     }
 
     fn committed(&mut self, name: Name) {
@@ -258,7 +258,7 @@ impl World<'_> {
         assert!(commit.answer.damaged.is_empty(), "nothing damages rows here: {:?}", commit.answer.damaged);
         let wrote = !commit.writes.is_empty();
         if wrote {
-            self.apply(&commit.writes);
+            self.apply(&commit);
         }
         if wrote && self.fault(FaultKind::UnknownCommitted, who, number) {
             self.fired(FaultKind::UnknownCommitted);
@@ -269,7 +269,8 @@ impl World<'_> {
     }
 
     /// The writes are there from now on, and bells ring.
-    fn apply(&mut self, writes: &[Write]) {
+    fn apply(&mut self, commit: &Commit<Outcome>) {
+        let writes = &commit.writes;
         self.work.commits += 1;
         for write in writes {
             self.trace.bytes(write.key().as_bytes());
@@ -280,7 +281,8 @@ impl World<'_> {
             }
         }
         self.store.commit(self.now, writes);
-        self.oracles.committed(writes);
+        self.oracles.committed(writes, &self.store, self.now);
+        self.oracles.happened(&commit.answer.events);
         for write in writes {
             if let Write::Add(key, _) = write
                 && let Some(host) = self.bells.get(key).copied()

@@ -97,6 +97,8 @@ impl Event {
 
 /// How often something may go wrong by itself.
 pub(crate) const WEATHER_MS: u64 = 500;
+/// Share of runs in which all durable rows are rebuilt from what has happened.
+const REBUILT: u32 = MILLION / 16;
 /// How often it is looked whether everything has converged.
 const LOOK_MS: u64 = 2_000;
 
@@ -198,6 +200,9 @@ impl<'a> World<'a> {
                 let at = self.draws.below(Who::Device(device), What::Constant(3), 0, most);
                 self.at(at, Event::Register(device));
             }
+        }
+        if self.draws.chance(Who::World, What::Constant(64), 0, REBUILT) {
+            self.oracles.rebuilt = Some(Default::default());
         }
         self.oracles.people(self.options.users as usize, self.devices.iter().map(|device| device.user).collect());
         self.at(self.options.trouble_ms, Event::Heal);
@@ -318,8 +323,7 @@ impl<'a> World<'a> {
             Some((oracle, detail)) if self.now >= self.deadline => self.fail(FailureKind::Liveness, oracle, detail),
             Some(_) => return self.after(LOOK_MS, Event::Look),
         }
-        self.sample();
-        self.prove();
+        self.last_look();
         if let Some((oracle, detail)) = self.oracles.broken() {
             self.failure = Some((FailureKind::Safety, oracle, detail));
         }

@@ -151,7 +151,6 @@ impl Client {
         match input {
             Input::Connected { fresh } => self.connected(fresh),
             Input::Disconnected { reason } => self.disconnected(reason),
-            Input::TurnedAway { retry_after } => self.turned_away(retry_after),
             Input::Frame(frame) => self.received(frame),
             Input::Saved { upto, new_after_all } => self.saved(upto, &new_after_all),
             Input::Compose(outgoing) => self.compose(outgoing),
@@ -188,8 +187,21 @@ impl Client {
         self.outputs.pop_front()
     }
 
+    /// Shows everything that gathers and has a limit: what it is called, how much of it there is, and how much there may be. What the user
+    /// writes has none. For tests and the simulator.
+    pub fn queues(&self, visit: &mut dyn FnMut(&'static str, usize, usize)) {
+        visit("watches of a device", self.watches.len(), limits::WATCHES_PER_SESSION);
+        if let Link::Open(session) = &self.link {
+            let sent = self.outbox.iter().filter(|waiting| waiting.is_sent()).count();
+            visit("messages of a device under way", sent, session.window as usize);
+            visit("handles of a device", session.handles.bound.len(), limits::HANDLES_PER_SESSION);
+            session.line.queues(visit);
+        }
+    }
+
     /// Panics if the machine contradicts itself. For tests and the simulator.
     pub fn check(&self) {
+        self.queues(&mut |name, len, limit| assert!(len <= limit, "{name}: {len}, and the limit is {limit}"));
         for chat in self.chats.values() {
             assert!(chat.stored.cursor <= chat.received, "what is stored has come");
             assert!(chat.stored.read_told <= chat.stored.read);

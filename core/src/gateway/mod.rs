@@ -21,6 +21,7 @@
 //!
 //! What it does *not* do: bytes, sockets, TLS, clocks, HTTP; all of that is the adapter's.
 
+mod bounds;
 mod config;
 mod deliver;
 mod dispatch;
@@ -182,47 +183,6 @@ impl Gateway {
             self.dispatch();
         }
         self.outputs.pop_front()
-    }
-
-    /// Panics if the gateway contradicts itself. For tests and the simulator: it looks at everything.
-    pub fn check(&self) {
-        for (conn, session) in &self.sessions {
-            session.check();
-            assert!(self.timers.contains(&(session.due, Timer::Session(*conn))), "{conn:?} has its timer");
-            assert!(
-                session.unflushed <= self.config.unflushed
-                    && session.sends <= self.config.window
-                    && session.requests <= self.config.requests
-            );
-            assert!(session.owed <= self.config.deliveries + limits::PAGE_ENTRIES * MAX_PAGES);
-            assert_eq!(session.ready, self.ready.contains(conn), "{conn:?} stands in line when it says so");
-        }
-        let timers = self.timers.iter().filter(|(_, timer)| matches!(timer, Timer::Session(_))).count();
-        assert_eq!(timers, self.sessions.len(), "one timer a session");
-        for (device, conn) in &self.open {
-            assert!(self.sessions.get(conn).is_some_and(|session| session.is_open() && session.device == *device));
-        }
-        for (device, conn) in &self.opening {
-            let opening = |session: &Session| matches!(session.phase, Phase::Opening { .. }) && session.device == *device;
-            assert!(self.sessions.get(conn).is_some_and(opening));
-        }
-        self.check_bounds();
-        assert!(self.sessions.len() <= self.config.connections);
-    }
-
-    /// Nothing gathers but in proportion to the connections, whatever the store does.
-    fn check_bounds(&self) {
-        let resuming = self.timers.iter().filter(|(_, timer)| matches!(timer, Timer::Resume(_))).count();
-        assert!(resuming <= self.sessions.len(), "one pause a session");
-        assert!(self.timers.len() <= 2 * self.sessions.len() + self.flights.len() + 1, "timers: {}", self.timers.len());
-        assert!(self.ready.len() <= self.sessions.len());
-        let waiting = |lane: Lane| self.lines[lane as usize].waiting.len();
-        let asked = self.config.connections * (self.config.requests as usize + MAX_PAGES as usize + 3);
-        assert!(waiting(Lane::Read) <= asked + 1, "reads that wait: {}", waiting(Lane::Read));
-        assert!(waiting(Lane::Wake) <= 1 && waiting(Lane::Durable) <= 1);
-        let dead = self.leases.len();
-        let ends = self.config.connections * (limits::WATCHES_PER_SESSION + self.config.requests as usize + 2);
-        assert!(waiting(Lane::Session) <= 2 * ends + dead + 2, "comings and goings that wait: {}", waiting(Lane::Session));
     }
 
     fn connected(&mut self, conn: ConnId) {

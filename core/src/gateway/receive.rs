@@ -6,10 +6,11 @@ use super::{ConnId, Gateway};
 use crate::command::Command;
 use crate::content::Content;
 use crate::frame::{ClientFrame, CloseReason, RequestId, ServerFrame, Target};
-use crate::id::{ConversationId, DeviceId, MessageId, Secret, SessionEpoch, UserId};
+use crate::id::{ConversationId, DeviceId, GatewayId, MessageId, Secret, SessionEpoch, UserId};
 use crate::limits;
 use crate::reject::Reject;
 use crate::time::Millis;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 impl Gateway {
@@ -47,8 +48,7 @@ impl Gateway {
             ClientFrame::Hello { .. } => unreachable!("a greeting is no frame of an open session"),
             ClientFrame::Ping => self.tell(conn, ServerFrame::Pong),
             ClientFrame::Renew { request, secret } => {
-                let renew = Command::Renew { device, gateway: self.id, epoch: SessionEpoch(conn.0), secret: secret.digest() };
-                self.request_in_order(conn, request, renew);
+                self.request_in_order(conn, request, Command::Renew { device, secret: secret.digest() });
             }
             ClientFrame::Send { request, attempt, to, id, content } => self.sent(conn, request, attempt, to, id, content),
             ClientFrame::Ack { request, of, delivered, read } => self.acknowledged(conn, of, PendingAck { delivered, read, request }),
@@ -107,6 +107,7 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.sends += 1;
         let command = Command::Send { from: session.device, conversation, id, content };
+        let command = in_session(self.id, conn, session.device, command);
         session.queue.push_back(Queued { origin: Origin::Send(conn, request, attempt, conversation), command });
         // Too fast: the session is held back and not refused, so that nothing overtakes anything.
         match session.send_meter.count(self.config.send_rate, self.now) {
@@ -199,6 +200,7 @@ impl Gateway {
         if self.count_request(conn)
             && let Some(session) = self.sessions.get_mut(&conn)
         {
+            let command = in_session(self.id, conn, session.device, command);
             session.queue.push_back(Queued { origin: Origin::Request(conn, request), command });
             self.make_ready(conn);
         }
@@ -266,4 +268,9 @@ impl Gateway {
             self.replied(queued.origin, Err(Reject::Superseded));
         }
     }
+}
+
+/// A command that counts only as long as the connection is its device's session.
+fn in_session(gateway: GatewayId, conn: ConnId, device: DeviceId, command: Command) -> Command {
+    Command::InSession { device, gateway, epoch: SessionEpoch(conn.0), command: Box::new(command) }
 }

@@ -4,7 +4,7 @@ use super::{Decision, devices_of};
 use crate::command::Reply;
 use crate::event::Event;
 use crate::frame::{Privacy, UserList};
-use crate::id::{DeviceId, Digest, GatewayId, Phone, SessionEpoch, UserId};
+use crate::id::{DeviceId, Digest, Phone, UserId};
 use crate::limits;
 use crate::reject::Reject;
 use crate::rows::{self, Account, Device, LinkedDevice, Listed, Verification};
@@ -107,22 +107,10 @@ fn linked_before(view: &mut View, user: UserId, account: &Account, secret: Diges
 }
 
 /// Any answer may be lost, so the device may hold the old token however often it was exchanged: that one stays until a new one was used.
-/// And only a device's present session exchanges it, or a late run of an earlier exchange would undo one that the device has heard of.
-pub(super) fn renew(
-    view: &mut View,
-    now: Timestamp,
-    device: DeviceId,
-    asks: (GatewayId, SessionEpoch),
-    secret: Digest,
-) -> Result<Decision, Stop> {
-    let (state, session) = (rows::device(device), rows::session(device));
-    view.need(&[state.key, session.key])?;
-    let state = view.get(&state)?.ok_or(Reject::DeviceRemoved)?;
+pub(super) fn renew(view: &mut View, now: Timestamp, device: DeviceId, secret: Digest) -> Result<Decision, Stop> {
+    let state = view.get(&rows::device(device))?.ok_or(Reject::DeviceRemoved)?;
     if state.secret == secret {
         return Ok(Decision::reply(Reply::Renewed { expires: state.expires }));
-    }
-    if view.find(&session)?.is_none_or(|session| (session.gateway, session.epoch) != asks) {
-        return Err(Reject::OutOfTurn.into());
     }
     let expires = now + limits::TOKEN_LIFE;
     let state = Device { secret, expires, previous: state.previous.or(Some((state.secret, state.expires))) };

@@ -145,7 +145,7 @@ fn decide(view: &mut View, now: Timestamp, command: &Command) -> Result<Decision
     match command {
         Command::RequestCode { phone, code } => account::request_code(view, now, phone, *code),
         Command::Register { phone, code, secret, new_user, name } => account::register(view, now, phone, *code, *secret, *new_user, name),
-        Command::Renew { device, gateway, epoch, secret } => account::renew(view, now, *device, (*gateway, *epoch), *secret),
+        Command::Renew { device, secret } => account::renew(view, now, *device, *secret),
         Command::RemoveDevice { device } => account::remove_device(view, *device),
         Command::SetListed { owner, list, user, listed } => account::set_listed(view, now, *owner, *list, *user, *listed),
         Command::SetPrivacy { user, privacy } => account::set_privacy(view, *user, *privacy),
@@ -155,6 +155,12 @@ fn decide(view: &mut View, now: Timestamp, command: &Command) -> Result<Decision
         Command::OpenSession { device, secret, gateway, epoch, run } => {
             let session = rows::Session { gateway: *gateway, epoch: *epoch, run: *run };
             session::open(view, now, *device, *secret, session)
+        }
+        Command::InSession { device, gateway, epoch, command } => {
+            // Both are asked for before either is judged, so that one round fetches both.
+            let present = session::is_present(view, *device, *gateway, *epoch);
+            let decision = decide(view, now, command);
+            if present? { decision } else { Err(Reject::Unavailable.into()) }
         }
         Command::EndSession { device, gateway, epoch, heard } => session::end(view, *device, *gateway, *epoch, *heard),
         Command::Heard { users } => session::heard(users),

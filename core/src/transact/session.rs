@@ -56,6 +56,12 @@ pub(super) fn open(view: &mut View, now: Timestamp, device: DeviceId, secret: Di
     Ok(Decision::of(events, answer))
 }
 
+/// Whether this is a device's session.
+pub(super) fn is_present(view: &mut View, device: DeviceId, gateway: GatewayId, epoch: SessionEpoch) -> Result<bool, Stop> {
+    let session = view.find(&rows::session(device))?;
+    Ok(session.is_some_and(|session| session.gateway == gateway && session.epoch == epoch))
+}
+
 /// When the token that was shown runs out; `None` if it is not accepted at all. One that has run out may still open a session for a while,
 /// in which it can do nothing but renew itself.
 fn token_expiry(state: &Device, now: Timestamp, secret: Digest) -> Option<Timestamp> {

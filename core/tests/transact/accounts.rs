@@ -137,7 +137,7 @@ fn a_late_exchange_of_an_older_session_does_not_undo_one_that_was_heard_of() {
     world.open(ann, WEST, 1);
     world.open(ann, WEST, 2);
     world.run(renew(ann, 2, token(1, 12))).unwrap();
-    assert_eq!(world.run(renew(ann, 1, token(1, 11))), Err(Reject::OutOfTurn));
+    assert_eq!(world.run(renew(ann, 1, token(1, 11))), Err(Reject::Unavailable));
     assert!(world.run(open(ann, token(1, 12), WEST, 3)).is_ok());
 }
 

@@ -63,19 +63,23 @@ fn text(of: &str) -> String {
     format!("{of:-<32}")
 }
 
+fn name(command: &Command) -> String {
+    let wanted = if let Command::InSession { command, .. } = command { command } else { command };
+    format!("{wanted:?}").split([' ', '{']).next().unwrap().to_owned()
+}
+
 fn table() -> String {
     let mut table = String::from(
         "| command | when | rounds of reads | durable rows read | ephemeral rows read | durable rows written | ephemeral rows written | durable bytes written |\n|---|---|---|---|---|---|---|---|\n",
     );
     let mut line = |world: &World, command: &Command, when: &str| {
         let Cost { rounds, read, written, bytes } = cost(world, command);
-        let name = format!("{command:?}");
-        let name = name.split([' ', '{']).next().unwrap();
+        let name = name(command);
         writeln!(table, "| {name} | {when} | {rounds} | {} | {} | {} | {} | {bytes} |", read[0], read[1], written[0], written[1]).unwrap();
     };
     let (mut world, ann, ben) = talked();
     let conversation = talk(ann.user, ben.user);
-    let third = send(ann, ben.user, &text("third"));
+    let third = in_session(ann, 1, send(ann, ben.user, &text("third")));
 
     line(&world, &third, "the receiver is connected");
     let mut away = world.clone();
@@ -86,7 +90,7 @@ fn table() -> String {
     tablet.open(second, EAST, 7);
     line(&tablet, &third, "the receiver has two devices, connected");
     let cid = world.link(3);
-    line(&world, &send(cid, ben.user, &text("first")), "the first of a conversation");
+    line(&world, &in_session(ann, 1, send(ann, cid.user, &text("first"))), "the first of a conversation");
     world.run(third.clone()).unwrap();
     line(&world, &third, "a retry");
 
@@ -113,8 +117,9 @@ fn table() -> String {
     line(&world, &Command::Heard { users: vec![(ann.user, world.now + doubletick_core::time::Millis(1))] }, "one user");
     line(&world, &Command::Watch { device: ann, gateway: WEST, user: ben.user }, "always");
     line(&world, &Command::Unwatch { device: ann, gateway: WEST, user: ben.user }, "always");
-    line(&world, &Command::SetListed { owner: ann.user, list: UserList::Contacts, user: ben.user, listed: true }, "nobody watches");
-    line(&world, &Command::SetPrivacy { user: ann.user, privacy: Privacy::Everyone }, "nobody watches");
+    let listed = Command::SetListed { owner: ann.user, list: UserList::Contacts, user: ben.user, listed: true };
+    line(&world, &in_session(ann, 1, listed), "nobody watches");
+    line(&world, &in_session(ann, 1, Command::SetPrivacy { user: ann.user, privacy: Privacy::Everyone }), "nobody watches");
     line(&world, &Command::AskUser { user: ben.user }, "always");
     line(&world, &Command::FindUsers { phones: vec![phone(1), phone(2)] }, "two numbers");
 
@@ -124,8 +129,8 @@ fn table() -> String {
     line(&fresh, &asked, "a new number");
     fresh.run(asked).unwrap();
     line(&fresh, &register(4, "123456", token(4, 1)), "a new account");
-    line(&world, &Command::Renew { device: ann, secret: token(1, 9), gateway: WEST, epoch: SessionEpoch(1) }, "always");
-    line(&world, &Command::RemoveDevice { device: ben }, "it is connected");
+    line(&world, &renew(ann, 1, token(1, 9)), "always");
+    line(&world, &in_session(ann, 1, Command::RemoveDevice { device: ben }), "it is connected");
 
     line(&world, &Command::Begin { gateway: doubletick_core::id::GatewayId(0xc) }, "always");
     line(&world, &Command::RenewLease { gateway: WEST }, "always");

@@ -119,7 +119,7 @@ fn a_removed_device_can_do_nothing_more_and_its_gateway_is_told() {
         (send(tablet, ben.user, "x"), Reject::DeviceRemoved),
         (Command::ReadLog { device: tablet, conversation, after: Some(Seq(0)) }, Reject::DeviceRemoved),
         (Command::ReadDirty { device: tablet, after: None }, Reject::DeviceRemoved),
-        (renew(tablet, 1, token), Reject::DeviceRemoved),
+        (Command::Renew { device: tablet, secret: token }, Reject::DeviceRemoved),
         (open(tablet, token, WEST, 2), Reject::BadToken),
     ] {
         assert_eq!(world.run(command.clone()), Err(reject), "{command:?}");

@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use doubletick_core::command::{Command, Reply, SeenWake, Wake};
-use doubletick_core::frame::{Presence, Privacy};
+use doubletick_core::frame::{Presence, Privacy, UserList};
 use doubletick_core::id::{DeviceId, GatewayId, Seq, SessionEpoch};
 use doubletick_core::limits;
 use doubletick_core::reject::Reject;
@@ -48,6 +48,24 @@ fn a_newer_session_takes_the_place_of_the_older_and_its_gateway_is_told() {
             assert_eq!(world.row(&rows::session_of(WEST, ann)), None);
         }
     }
+}
+
+#[test]
+fn what_an_older_session_still_wants_is_ignored() {
+    let (mut world, [ann, ben]) = World::of([1, 2]);
+    world.open(ann, WEST, 1);
+    let by = |epoch, command: Command| in_session(ann, epoch, command);
+    let block = |listed| Command::SetListed { owner: ann.user, list: UserList::Blocked, user: ben.user, listed };
+    assert_eq!(world.run(by(1, block(true))), Ok(Reply::Done));
+    world.open(ann, WEST, 2);
+    assert_eq!(world.run(by(2, send(ann, ben.user, "one"))), Err(Reject::NotAllowed));
+    assert_eq!(world.run(by(2, block(false))), Ok(Reply::Done));
+    let before = world.rows.clone();
+    for late in [block(true), send(ann, ben.user, "one"), Command::Renew { device: ann, secret: token(1, 9) }] {
+        assert_eq!(world.run(by(1, late)), Err(Reject::Unavailable));
+    }
+    assert_eq!(world.rows, before);
+    assert!(world.run(by(2, send(ann, ben.user, "two"))).is_ok());
 }
 
 #[test]

@@ -292,9 +292,14 @@ pub fn open(device: DeviceId, secret: Digest, gateway: GatewayId, epoch: u64) ->
     Command::OpenSession { device, secret, gateway, epoch: SessionEpoch(epoch), run: 1 }
 }
 
-/// The exchange of a token by a session at the western gateway.
+/// What a device wants in a session at the western gateway.
+pub fn in_session(device: DeviceId, epoch: u64, command: Command) -> Command {
+    Command::InSession { device, gateway: WEST, epoch: SessionEpoch(epoch), command: Box::new(command) }
+}
+
+/// The exchange of a token by such a session.
 pub fn renew(device: DeviceId, epoch: u64, secret: Digest) -> Command {
-    Command::Renew { device, gateway: WEST, epoch: SessionEpoch(epoch), secret }
+    in_session(device, epoch, Command::Renew { device, secret })
 }
 
 /// What an entry says; a dash for nothing.

@@ -1,20 +1,17 @@
 //! NO_LOSS, VISIBLE_ONCE, TOTAL_ORDER, SENDER_ORDER, DEDUP and VISIBILITY, as messages come and go.
 
 use super::{Message, Oracle, Oracles};
-use crate::store::Store;
 use doubletick_core::content::Content;
 use doubletick_core::frame::{Delivery, Sender};
 use doubletick_core::id::{ConversationId, MessageId, Seq};
 use doubletick_core::reject::Reject;
-use doubletick_core::rows::{self, LogEntry, Row};
 
 impl Oracles {
     /// Somebody has written a message.
-    pub(crate) fn written(&mut self, device: u32, conversation: ConversationId, id: MessageId, content: &Content, now: u64) {
+    pub(crate) fn written(&mut self, device: u32, conversation: ConversationId, id: MessageId, content: &Content) {
         let Some(sender) = self.devices[device as usize].id else { return };
         let order = self.messages.iter().rev().find(|message| message.device == device && message.conversation == conversation);
         let order = order.map_or(0, |message| message.order + 1);
-        self.began.entry(conversation).or_insert(now);
         self.by_id.insert(id, self.messages.len() as u32);
         self.messages.push(Message {
             conversation,
@@ -23,7 +20,6 @@ impl Oracles {
             id,
             content: content.clone(),
             order,
-            written_at: now,
             durable: false,
             seq: None,
             told: false,
@@ -40,16 +36,14 @@ impl Oracles {
     }
 
     /// Its sender was told that it stands at a position.
-    pub(crate) fn accepted(&mut self, device: u32, conversation: ConversationId, id: MessageId, seq: Seq, store: &Store) {
+    pub(crate) fn accepted(&mut self, device: u32, conversation: ConversationId, id: MessageId, seq: Seq) {
         let Some(nth) = self.by_id.get(&id).copied() else { return };
         let right = self.messages[nth as usize].conversation == conversation && self.messages[nth as usize].device == device;
         self.compare(Oracle::Visibility, right, || format!("device {device} was told of {id} in {conversation}, and did not send that"));
         self.messages[nth as usize].told = true;
         self.place(nth, seq);
         self.put(device, nth, seq);
-        let entry = store.latest(&rows::log(conversation, seq).key).and_then(|value| LogEntry::decode(value).ok());
-        let message = &self.messages[nth as usize];
-        let held = entry.is_some_and(|entry| entry.id == id && entry.sender == message.sender);
+        let held = self.model.message_at(conversation, seq) == Some(nth);
         self.compare(Oracle::NoLoss, held, || format!("{id} was accepted at {seq} of {conversation}, where the store does not hold it"));
     }
 
@@ -66,14 +60,15 @@ impl Oracles {
     }
 
     /// A message stands at a position, as somebody was told.
-    fn place(&mut self, nth: u32, seq: Seq) {
+    pub(super) fn place(&mut self, nth: u32, seq: Seq) {
         let message = &mut self.messages[nth as usize];
         let (id, conversation, device, order) = (message.id, message.conversation, message.device, message.order);
         let first = *message.seq.get_or_insert(seq);
         self.compare(Oracle::Dedup, first == seq, || format!("{id} stands at {first} and at {seq} of {conversation}"));
-        let there = *self.positions.entry((conversation, seq)).or_insert(nth);
-        let other = self.messages[there as usize].id;
-        self.compare(Oracle::TotalOrder, there == nth, || format!("{other} and {id} both stand at {seq} of {conversation}"));
+        let there = self.model.message_at(conversation, seq);
+        self.compare(Oracle::TotalOrder, there == Some(nth), || {
+            format!("{id} is said to stand at {seq} of {conversation}: there stands {there:?}")
+        });
         if self.messages[nth as usize].turned_away {
             return;
         }
@@ -122,7 +117,7 @@ impl Oracles {
             return;
         }
         let linked_at = self.devices[device as usize].linked_at;
-        let from_the_start = self.began.get(&conversation).is_some_and(|began| linked_at < *began);
+        let from_the_start = self.model.first_since(conversation, linked_at) == Seq::START.next();
         let follows = match before {
             Some(before) => seq == before.next(),
             None => !from_the_start || seq == Seq::START.next(),

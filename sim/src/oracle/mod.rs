@@ -8,6 +8,8 @@
 pub enum Oracle {
     /// A message whose acceptance was told to its sender reaches every device entitled to it.
     NoLoss,
+    /// Until a device acknowledges a position it will be sent it again.
+    AtLeastOnce,
     /// A client shows each message exactly once.
     VisibleOnce,
     /// Every device sees a conversation in the same order, without gaps.
@@ -24,7 +26,7 @@ pub enum Oracle {
     Unread,
     /// Never online for more than 90 s after the device was last heard; last seen is when it was heard.
     Presence,
-    /// Every chain verifies.
+    /// Every chain verifies; rows rebuilt from the log equal the rows stored.
     LogProof,
     /// No queue, buffer or session grows past its limit.
     Bounded,
@@ -34,8 +36,9 @@ pub enum Oracle {
 
 impl Oracle {
     /// Every oracle, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoLoss,
+        Self::AtLeastOnce,
         Self::VisibleOnce,
         Self::TotalOrder,
         Self::SenderOrder,
@@ -53,6 +56,7 @@ impl Oracle {
     pub fn name(self) -> &'static str {
         match self {
             Self::NoLoss => "NO_LOSS",
+            Self::AtLeastOnce => "AT_LEAST_ONCE",
             Self::VisibleOnce => "VISIBLE_ONCE",
             Self::TotalOrder => "TOTAL_ORDER",
             Self::SenderOrder => "SENDER_ORDER",
@@ -68,17 +72,24 @@ impl Oracle {
     }
 }
 
+mod again;
 mod messages;
+mod model;
 mod presence;
+mod rebuilt;
 mod receipts;
+mod rows;
 mod settled;
 mod unread;
 
+use again::Session;
 use doubletick_core::content::Content;
 use doubletick_core::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use doubletick_core::reject::Reject;
 use doubletick_core::time::Timestamp;
+use model::Model;
 use presence::{Heard, Seen};
+use rebuilt::Rebuilt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen from outside, and what was compared.
@@ -92,10 +103,10 @@ pub(crate) struct Oracles {
     devices: Vec<Watched>,
     messages: Vec<Message>,
     by_id: BTreeMap<MessageId, u32>,
-    /// Which message stands where.
-    positions: BTreeMap<(ConversationId, Seq), u32>,
-    /// When the first message of a conversation was written.
-    began: BTreeMap<ConversationId, u64>,
+    /// Every conversation as it must be.
+    pub(crate) model: Model,
+    /// Rows rebuilt from what has happened, in the runs that do so.
+    pub(crate) rebuilt: Option<Rebuilt>,
     /// The positions of what one device sent into one conversation, by the order of writing.
     sent: BTreeMap<(u32, ConversationId), BTreeMap<u32, Seq>>,
     /// What some device of a user has durably stored of a conversation, contiguously.
@@ -104,6 +115,11 @@ pub(crate) struct Oracles {
     shown: BTreeMap<(UserId, ConversationId), Seq>,
     /// The watermarks that the store held last: delivered, read.
     stored_receipts: BTreeMap<(ConversationId, UserId), (Seq, Seq)>,
+    /// The cursors that the store held last.
+    cursors: BTreeMap<(DeviceId, ConversationId), Seq>,
+    /// Users whose devices break the protocol: their word about themselves is not judged.
+    liars: BTreeSet<UserId>,
+    nths: BTreeMap<DeviceId, u32>,
     /// Blocks that were ever asked for.
     blocks: BTreeSet<(UserId, UserId)>,
     heard: BTreeMap<UserId, Heard>,
@@ -115,8 +131,15 @@ struct Watched {
     user: u32,
     id: Option<DeviceId>,
     linked_at: u64,
+    /// It was removed from its user's account, or is about to be.
+    removed: bool,
     /// Where it has put each message.
     entries: BTreeMap<u32, Seq>,
+    /// Up to where it has each conversation on its disk.
+    stored: BTreeMap<ConversationId, Seq>,
+    /// Up to where it has ever told a gateway so.
+    acknowledged: BTreeMap<ConversationId, Seq>,
+    session: Session,
 }
 
 /// A message as it was written.
@@ -128,7 +151,6 @@ pub(crate) struct Message {
     content: Content,
     /// The how-manieth of its device in its conversation.
     order: u32,
-    pub(crate) written_at: u64,
     /// It was stored in the outbox.
     pub(crate) durable: bool,
     /// Its position, once anybody was told.
@@ -139,6 +161,21 @@ pub(crate) struct Message {
     /// It was refused for a block once, whether its sender heard of that or not. Sent again after the block was lifted, it stands where it
     /// then comes to stand: it is not held to its turn.
     turned_away: bool,
+}
+
+impl Watched {
+    fn new(user: u32) -> Self {
+        Self {
+            user,
+            id: None,
+            linked_at: u64::MAX,
+            removed: false,
+            entries: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            session: Session::default(),
+        }
+    }
 }
 
 impl Oracles {
@@ -157,7 +194,7 @@ impl Oracles {
 
     pub(crate) fn people(&mut self, users: usize, devices: Vec<u32>) {
         self.users = vec![None; users];
-        self.devices = devices.into_iter().map(|user| Watched { user, id: None, linked_at: u64::MAX, entries: BTreeMap::new() }).collect();
+        self.devices = devices.into_iter().map(Watched::new).collect();
     }
 
     pub(crate) fn users(&self) -> &[Option<UserId>] {
@@ -168,6 +205,7 @@ impl Oracles {
     pub(crate) fn linked(&mut self, device: u32, id: DeviceId, now: u64) {
         let it = &mut self.devices[device as usize];
         (it.id, it.linked_at) = (Some(id), now);
+        self.nths.insert(id, device);
         let account = &mut self.users[it.user as usize];
         let known = account.get_or_insert(id.user);
         let right = *known == id.user;
@@ -193,6 +231,10 @@ impl Oracles {
 
     pub(crate) fn blocks(&mut self, owner: UserId, user: UserId) {
         self.blocks.insert((owner, user));
+    }
+
+    fn nth_of(&self, device: DeviceId) -> Option<u32> {
+        self.nths.get(&device).copied()
     }
 
     fn user_of(&self, device: u32) -> Option<UserId> {

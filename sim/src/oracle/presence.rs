@@ -33,19 +33,24 @@ impl Oracles {
 
     /// A watcher is shown something.
     pub(crate) fn presence(&mut self, device: u32, user: UserId, presence: Presence) {
-        let heard = self.heard.get(&user).copied().unwrap_or_default();
         let seen = self.seen.entry((device, user)).or_insert(Seen { presence: None, last_seen: Timestamp::default() });
         let before = seen.last_seen;
         seen.presence = Some(presence);
         if let Presence::Offline { last_seen: Some(last_seen) } = presence {
             seen.last_seen = last_seen;
-            self.compare(Oracle::Presence, last_seen <= heard.local, || {
-                format!("device {device} was shown that {user} was last seen at {last_seen}, and nothing was heard after {}", heard.local)
-            });
+            self.true_last_seen(user, last_seen, "a watcher is shown");
             self.compare(Oracle::Presence, before <= last_seen, || {
                 format!("device {device} was shown that {user} was last seen at {before}, and then at {last_seen}")
             });
         }
+    }
+
+    /// Nobody was last seen at a time at which no gateway has heard anything of theirs.
+    pub(super) fn true_last_seen(&mut self, user: UserId, last_seen: Timestamp, where_from: &str) {
+        let heard = self.heard.get(&user).copied().unwrap_or_default().local;
+        self.compare(Oracle::Presence, last_seen <= heard, || {
+            format!("{where_from} that {user} was last seen at {last_seen}, and nothing was heard after {heard}")
+        });
     }
 
     /// A watcher has lost its connection: what it was shown is void.

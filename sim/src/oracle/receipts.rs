@@ -1,12 +1,8 @@
-//! RECEIPT_TRUTH: what the ticks say, and what the store holds of it, against what devices have and people were shown.
+//! RECEIPT_TRUTH: what ticks say, and what the store holds of it, against what devices have and people were shown.
 
 use super::{Oracle, Oracles};
 use doubletick_core::id::{ConversationId, Seq, UserId};
-use doubletick_core::rows::{Place, Receipt, Row};
-use doubletick_core::store::Write;
-
-/// Bytes of a receipt's key: only those are looked at.
-const RECEIPT_KEY: usize = 27;
+use doubletick_core::rows::{Receipt, Row};
 
 impl Oracles {
     /// A device has everything up to here on its disk.
@@ -14,6 +10,8 @@ impl Oracles {
         if let (Some(user), Some(upto)) = (self.user_of(device), upto) {
             let has = self.has.entry((user, conversation)).or_default();
             *has = (*has).max(upto);
+            let stored = self.devices[device as usize].stored.entry(conversation).or_default();
+            *stored = (*stored).max(upto);
         }
     }
 
@@ -35,25 +33,22 @@ impl Oracles {
         }
     }
 
-    /// Writes are there from now on.
-    pub(crate) fn committed(&mut self, writes: &[Write]) {
-        for write in writes {
-            if write.key().as_bytes().len() == RECEIPT_KEY
-                && let Write::Set(key, value) = write
-                && let Some(Place::Receipt(conversation, user)) = Place::of(key)
-                && let Ok(Receipt { delivered, read }) = Receipt::decode(value)
-            {
-                let before = self.stored_receipts.insert((conversation, user), (delivered, read)).unwrap_or_default();
-                let forward = before.0 <= delivered && before.1 <= read && read <= delivered;
-                self.compare(Oracle::ReceiptTruth, forward, || {
-                    format!("the watermarks of {user} in {conversation} went from {before:?} to {delivered} and {read}")
-                });
-                self.true_marks(conversation, user, (delivered, read), "the store holds");
-            }
-        }
+    /// A user's watermarks were committed.
+    pub(super) fn receipt_moved(&mut self, conversation: ConversationId, user: UserId, value: &[u8]) {
+        let Ok(Receipt { delivered, read }) = Receipt::decode(value) else { return };
+        let before = self.stored_receipts.insert((conversation, user), (delivered, read)).unwrap_or_default();
+        let head = self.model.head(conversation);
+        let right = before.0 <= delivered && before.1 <= read && read <= delivered && delivered <= head;
+        self.compare(Oracle::ReceiptTruth, right, || {
+            format!("the watermarks of {user} in {conversation}, which ends at {head}, went from {before:?} to {delivered} and {read}")
+        });
+        self.true_marks(conversation, user, (delivered, read), "the store holds");
     }
 
     fn true_marks(&mut self, conversation: ConversationId, user: UserId, (delivered, read): (Seq, Seq), where_from: &str) {
+        if self.liars.contains(&user) {
+            return;
+        }
         let has = self.has.get(&(user, conversation)).copied().unwrap_or_default();
         let shown = self.shown.get(&(user, conversation)).copied().unwrap_or_default();
         self.compare(Oracle::ReceiptTruth, delivered <= has && read <= shown, || {

@@ -4,11 +4,15 @@ use super::{Message, Oracle};
 use crate::device::Device;
 use crate::world::World;
 use doubletick_core::client::Client;
+use doubletick_core::command::Command;
 use doubletick_core::frame::Presence;
-use doubletick_core::id::{DeviceId, Seq, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, Seq, UserId};
 use doubletick_core::limits;
-use doubletick_core::rows;
+use doubletick_core::rows::{self, Place};
+use doubletick_core::store::Transaction;
+use doubletick_core::transact::Batch;
 use doubletick_core::verify::verify;
+use std::sync::Arc;
 
 /// Looks at everything between two proofs of all logs.
 const LOOKS_PER_PROOF: u64 = 16;
@@ -21,14 +25,18 @@ type Unsettled = Option<(Oracle, String)>;
 impl World<'_> {
     /// The machines look at themselves; now and then the logs are proved.
     pub(crate) fn sample(&mut self) {
+        let oracles = &mut self.oracles;
+        let mut queue = |name: &'static str, len: usize, limit: usize| {
+            oracles.compare(Oracle::Bounded, len <= limit, || format!("{name}: {len}, and the limit is {limit}"));
+        };
         for gateway in self.hosts.iter().filter_map(|host| host.gateway.as_ref()) {
-            gateway.check();
-            self.oracles.counts[Oracle::Bounded as usize] += 1;
+            gateway.queues(&mut queue);
         }
         for machine in self.devices.iter().filter_map(|device| device.machine.as_ref()) {
-            machine.check();
-            self.oracles.counts[Oracle::Bounded as usize] += 1;
+            machine.queues(&mut queue);
         }
+        self.hosts.iter().filter_map(|host| host.gateway.as_ref()).for_each(|gateway| gateway.check());
+        self.devices.iter().filter_map(|device| device.machine.as_ref()).for_each(Client::check);
         if self.trace.steps.is_multiple_of(self.scenario.sample_every * LOOKS_PER_PROOF) {
             self.prove();
         }
@@ -43,9 +51,27 @@ impl World<'_> {
         });
     }
 
+    /// The last look of a run: everything that is compared only once.
+    pub(crate) fn last_look(&mut self) {
+        self.sample();
+        self.prove();
+        self.oracles.compare_rebuilt(&self.store);
+        for user in self.oracles.users().to_vec().into_iter().flatten() {
+            let batch = Arc::new(Batch { now: Default::default(), commands: vec![Command::ListChats { user, after: None }] });
+            let (version, mut reads) = (self.store.version(), Default::default());
+            let commit = batch.run(&mut self.store.at(version, &mut reads, None)).expect("everything is at hand");
+            self.oracles.answered(&self.store, version, &batch, &commit.answer);
+        }
+    }
+
     /// The first thing that is not as it must be in the end.
     pub(crate) fn unsettled(&mut self) -> Unsettled {
-        let unsettled = self.restless().or_else(|| self.undelivered()).or_else(|| self.unticked()).or_else(|| self.misshown());
+        let unsettled = self
+            .restless()
+            .or_else(|| self.undelivered())
+            .or_else(|| self.unticked())
+            .or_else(|| self.misshown())
+            .or_else(|| self.left_behind());
         if unsettled.is_none() {
             self.oracles.counts[Oracle::Convergence as usize] += 1;
         }
@@ -78,30 +104,23 @@ impl World<'_> {
 
     /// Every message that was stored in an outbox was accepted or refused, and every one that was accepted is where it belongs.
     fn undelivered(&mut self) -> Unsettled {
-        let mut compared = 0;
-        let mut missing = None;
-        'messages: for message in self.oracles.messages() {
-            if !message.told && message.refused.is_none() && message.durable && !self.devices[message.device as usize].dead {
-                missing = Some(format!("{} was stored in the outbox of device {}, and nobody knows of it", message.id, message.device));
-                break;
-            }
-            if !message.told {
-                continue;
-            }
-            for (nth, id, device) in self.living() {
-                if message.conversation.pair().side(id.user).is_none() || !self.oracles.is_entitled(nth, message) {
-                    continue;
-                }
-                compared += 1;
-                let own = id.user == message.sender_user();
-                if !device.disk.shows(message.conversation, own, message.id) {
-                    missing = Some(format!("device {nth} does not have {} of {}", message.id, message.conversation));
-                    break 'messages;
+        let lost = self.oracles.messages().iter().find(|message| {
+            let known = message.told || message.refused.is_some();
+            !known && message.durable && !self.devices[message.device as usize].dead
+        });
+        if let Some(Message { id, device, .. }) = lost {
+            return Some((Oracle::NoLoss, format!("{id} was stored in the outbox of device {device}, and nobody knows of it")));
+        }
+        let conversations: Vec<ConversationId> = self.oracles.model.conversations().collect();
+        let living: Vec<u32> = self.living().map(|(nth, ..)| nth).collect();
+        for device in living {
+            for conversation in &conversations {
+                if let Some(missing) = self.oracles.lacks(device, *conversation) {
+                    return Some((Oracle::NoLoss, missing));
                 }
             }
         }
-        self.oracles.counts[Oracle::NoLoss as usize] += compared;
-        missing.map(|detail| (Oracle::NoLoss, detail))
+        None
     }
 
     /// Every sender has the ticks that the store holds, and the second tick of what a living device of the other side has.
@@ -109,13 +128,15 @@ impl World<'_> {
         let mut compared = 0;
         let mut wrong = None;
         'devices: for (nth, id, device) in self.living() {
-            for chat in device.disk.chats.values().filter(|chat| chat.own_last > Seq::START) {
+            for chat in device.disk.chats.values() {
                 let Some(peer) = chat.conversation.pair().peer(id.user) else { continue };
                 let (delivered, read) = self.oracles.stored_receipt(chat.conversation, peer);
                 let has = self.has_living(peer, chat.conversation);
+                // Ticks stand at messages: of a watermark, the last own message below it is all that is shown.
+                let own = |upto: Seq| self.oracles.last_own_shown(nth, chat.conversation, upto);
                 compared += 1;
-                let ticks = (chat.peer_delivered >= delivered.min(chat.own_last)) && (chat.peer_read >= read.min(chat.own_last));
-                let second = delivered >= has.min(chat.own_last);
+                let ticks = chat.peer_delivered >= own(delivered) && chat.peer_read >= own(read);
+                let second = delivered >= own(has);
                 if !ticks || !second {
                     wrong = Some(format!(
                         "device {nth} of {}: last own {}, told {} and {}, stored {delivered} and {read}, on a living device {has}",
@@ -130,7 +151,7 @@ impl World<'_> {
     }
 
     /// What the living devices of a user have of a conversation.
-    fn has_living(&self, user: UserId, conversation: doubletick_core::id::ConversationId) -> Seq {
+    fn has_living(&self, user: UserId, conversation: ConversationId) -> Seq {
         let living = self.living().filter(|(_, id, _)| id.user == user);
         living.filter_map(|(_, _, device)| device.disk.chats.get(&conversation)?.cursor).max().unwrap_or_default()
     }
@@ -139,13 +160,21 @@ impl World<'_> {
     fn misshown(&mut self) -> Unsettled {
         let mut compared = 0;
         let mut wrong = None;
-        'devices: for (nth, _, device) in self.living() {
+        let silent = |user: UserId| self.now.saturating_sub(self.oracles.last_heard(user)) > limits::DEAD_AFTER.0 + PRESENCE_SLACK_MS;
+        let there = |user: UserId| self.living().any(|(_, id, _)| id.user == user);
+        for user in self.oracles.users().iter().flatten().copied() {
+            compared += 1;
+            let (connected, silent, there) = (self.oracles.is_connected(user, &self.store), silent(user), there(user));
+            if (there && !connected) || (silent && connected) {
+                wrong = Some(format!("{user} has a session: {connected}, is silent: {silent}, has a living device: {there}"));
+                break;
+            }
+        }
+        'devices: for (nth, _, device) in self.living().filter(|_| wrong.is_none()) {
             for user in &device.watches {
                 let Some(shown) = self.oracles.shows(nth, *user) else { continue };
                 compared += 1;
-                let heard = self.oracles.last_heard(*user);
-                let silent = self.now.saturating_sub(heard) > limits::DEAD_AFTER.0 + PRESENCE_SLACK_MS;
-                let there = self.living().any(|(_, id, _)| id.user == *user);
+                let (silent, there) = (silent(*user), there(*user));
                 let lie = match shown {
                     Presence::Online => silent,
                     Presence::Offline { .. } => there,
@@ -154,6 +183,7 @@ impl World<'_> {
                 // Until somebody who is gone for good is known to be gone, it is too early to judge.
                 let early = !there && !silent;
                 if lie || early {
+                    let heard = self.oracles.last_heard(*user);
                     wrong = Some(format!("device {nth} is shown {shown:?} for {user}, last heard at {heard} ms, there: {there}"));
                     break 'devices;
                 }
@@ -162,21 +192,40 @@ impl World<'_> {
         self.oracles.counts[Oracle::Presence as usize] += compared;
         wrong.map(|detail| (Oracle::Presence, detail))
     }
+
+    /// What lives and dies with a gateway is gone with it, and every session in the store is one that a living gateway holds.
+    fn left_behind(&mut self) -> Unsettled {
+        let living = |gateway| self.hosts.iter().filter_map(|host| host.gateway.as_ref()).any(|host| host.id() == gateway);
+        let mut compared = 0;
+        let mut sessions = 0;
+        let mut wrong = None;
+        for (key, _) in self.store.rows().filter(|(key, _)| key.is_ephemeral()) {
+            compared += 1;
+            let place = Place::of(&key);
+            let of = match &place {
+                Some(Place::Session(_)) => {
+                    sessions += 1;
+                    continue;
+                }
+                Some(Place::SessionOf(gateway, _) | Place::Wake(gateway, ..) | Place::Bell(gateway) | Place::Lease(gateway)) => *gateway,
+                _ => continue,
+            };
+            if !living(of) {
+                wrong = Some(format!("{} is left of a gateway that is gone", place.expect("it is one of these")));
+                break;
+            }
+        }
+        let held: usize = self.hosts.iter().filter_map(|host| host.gateway.as_ref()).map(|gateway| gateway.sessions()).sum();
+        if held != sessions && wrong.is_none() {
+            wrong = Some(format!("the store has {sessions} sessions, the gateways hold {held}"));
+        }
+        self.oracles.counts[Oracle::Convergence as usize] += compared;
+        wrong.map(|detail| (Oracle::Convergence, detail))
+    }
 }
 
 impl super::Oracles {
     pub(crate) fn messages(&self) -> &[Message] {
         &self.messages
-    }
-
-    /// Whether a device was linked before a message was written, so that it must get it.
-    fn is_entitled(&self, device: u32, message: &Message) -> bool {
-        self.devices[device as usize].linked_at < message.written_at
-    }
-}
-
-impl Message {
-    fn sender_user(&self) -> UserId {
-        self.sender.user
     }
 }

@@ -14,6 +14,7 @@ impl Oracles {
     /// A transaction has its answer, from the state at a version.
     pub(crate) fn answered(&mut self, store: &Store, version: Version, batch: &Batch, outcome: &Outcome) {
         for (command, reply) in batch.commands.iter().zip(&outcome.replies) {
+            let command = if let Command::InSession { command, .. } = command { command } else { command };
             if let (Command::ListChats { user, after: None }, Ok(Reply::Chats { chats, more: false })) = (command, reply) {
                 self.recount(store, version, *user, chats);
             }
@@ -36,8 +37,8 @@ impl Oracles {
                 )
             });
         }
-        let of_user = self.began.keys().filter(|conversation| conversation.pair().side(user).is_some());
-        let missing = of_user.copied().find(|conversation| {
+        let of_user: Vec<_> = self.model.conversations().filter(|conversation| conversation.pair().side(user).is_some()).collect();
+        let missing = of_user.into_iter().find(|conversation| {
             let listed = chats.iter().any(|chat| chat.conversation == *conversation);
             !listed && count(store, version, *conversation, user).0 > Seq::START
         });

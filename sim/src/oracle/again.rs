@@ -1,0 +1,123 @@
+//! AT_LEAST_ONCE: until a device acknowledges a position it will be sent it again.
+//!
+//! Two things follow, and are watched. The store's idea of what a device has (its cursor, and that nothing is left for it) never passes
+//! what is on its disk. And what a session delivers begins no later than after what its device has ever acknowledged, and goes on from
+//! there without a gap.
+
+use super::{Oracle, Oracles};
+use doubletick_core::frame::{ClientFrame, Handle, RequestId, ServerFrame, Target};
+use doubletick_core::id::{ConversationId, DeviceId, Seq};
+use doubletick_core::rows::{Cursor, Row};
+use std::collections::BTreeMap;
+
+/// What has passed over one session, as its device sees it.
+#[derive(Default)]
+pub(crate) struct Session {
+    handles: Vec<ConversationId>,
+    sends: BTreeMap<RequestId, ConversationId>,
+    /// Up to where each conversation has come in this session, without a gap from what was acknowledged before.
+    reached: BTreeMap<ConversationId, Seq>,
+}
+
+impl Session {
+    fn resolve(&mut self, target: Target) -> Option<ConversationId> {
+        match target {
+            Target::Handle(Handle(handle)) => self.handles.get(handle as usize).copied(),
+            Target::Id(conversation) => Some(conversation),
+            Target::Bind(handle, conversation) => {
+                if handle.0 as usize == self.handles.len() {
+                    self.handles.push(conversation);
+                }
+                Some(conversation)
+            }
+        }
+    }
+}
+
+impl Oracles {
+    /// A device says something to its gateway.
+    pub(crate) fn said(&mut self, device: u32, frame: &ClientFrame) {
+        let watched = &mut self.devices[device as usize];
+        if let ClientFrame::Ack { of, delivered, .. } = frame
+            && let Some(conversation) = watched.session.resolve(*of)
+        {
+            let acknowledged = watched.acknowledged.entry(conversation).or_default();
+            *acknowledged = (*acknowledged).max(*delivered);
+        } else if let ClientFrame::Send { request, to, .. } = frame
+            && let Some(conversation) = watched.session.resolve(*to)
+        {
+            watched.session.sends.insert(*request, conversation);
+        }
+    }
+
+    /// A device hears something from its gateway.
+    pub(crate) fn heard_from_gateway(&mut self, device: u32, frame: &ServerFrame) {
+        let watched = &mut self.devices[device as usize];
+        if let ServerFrame::Welcome { .. } = frame {
+            watched.session = Session::default();
+        } else if let ServerFrame::Deliver { of, entries } = frame
+            && let Some(conversation) = watched.session.resolve(*of)
+            && let (Some(first), Some(last)) = (entries.first(), entries.last())
+        {
+            self.delivered(device, conversation, first.seq, last.seq);
+        } else if let ServerFrame::Accepted { request, of, seq, .. } = frame {
+            of.and_then(|of| watched.session.resolve(of));
+            if let Some(conversation) = watched.session.sends.remove(request) {
+                // The server need not send a device its own message if that is the very next one.
+                let reached = self.reached(device, conversation);
+                if *seq == reached.unwrap_or_default().next() {
+                    self.devices[device as usize].session.reached.insert(conversation, *seq);
+                }
+            }
+        } else if let ServerFrame::Receipt { of, .. } | ServerFrame::Typing { of, .. } = frame {
+            watched.session.resolve(*of);
+        }
+    }
+
+    /// Up to where a conversation has come; `None` if this device knows nothing of it and may come in anywhere.
+    fn reached(&self, device: u32, conversation: ConversationId) -> Option<Seq> {
+        let watched = &self.devices[device as usize];
+        let reached = watched.session.reached.get(&conversation).or(watched.acknowledged.get(&conversation)).copied();
+        let from_the_start = self.model.first_since(conversation, watched.linked_at) == Seq::START.next();
+        reached.or(from_the_start.then_some(Seq::START))
+    }
+
+    fn delivered(&mut self, device: u32, conversation: ConversationId, first: Seq, last: Seq) {
+        let reached = self.reached(device, conversation);
+        if let Some(reached) = reached {
+            self.compare(Oracle::AtLeastOnce, first <= reached.next(), || {
+                format!("device {device} was sent {conversation} from {first} on, and {reached} is the last that it has acknowledged or was sent before")
+            });
+        }
+        let reached = &mut self.devices[device as usize].session.reached;
+        let upto = reached.entry(conversation).or_default();
+        *upto = (*upto).max(last);
+    }
+
+    /// A device's cursor was committed.
+    pub(super) fn cursor_moved(&mut self, device: DeviceId, conversation: ConversationId, value: &[u8]) {
+        let Ok(Cursor { upto }) = Cursor::decode(value) else { return };
+        let before = self.cursors.insert((device, conversation), upto);
+        let Some(nth) = self.nth_of(device) else { return };
+        self.compare(Oracle::AtLeastOnce, before.is_none_or(|before| before <= upto), || {
+            format!("the cursor of device {nth} in {conversation} went from {before:?} back to {upto}")
+        });
+        let watched = &self.devices[nth as usize];
+        let stored = watched.stored.get(&conversation).copied();
+        // Where a newcomer begins is not its own word: it needs nothing that another device of its user has.
+        let begins = before.is_none() && !watched.acknowledged.contains_key(&conversation);
+        let right = if begins { self.covered(device.user, conversation, upto) } else { stored >= Some(upto) };
+        self.compare(Oracle::AtLeastOnce, right, || {
+            format!("the store takes device {nth} to have {conversation} up to {upto}: it has stored {stored:?}")
+        });
+    }
+
+    /// A mark that something waits for a device was cleared.
+    pub(super) fn mark_cleared(&mut self, device: DeviceId, conversation: ConversationId) {
+        let cursor = self.cursors.get(&(device, conversation)).copied().unwrap_or_default();
+        let owed = self.model.last_where(conversation, Seq(u64::MAX), |sender| sender != device);
+        self.compare(Oracle::AtLeastOnce, owed <= cursor, || {
+            format!("nothing marks any more that {owed} of {conversation} waits for {device}, whose cursor is {cursor}")
+        });
+    }
+}

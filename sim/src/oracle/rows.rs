@@ -1,0 +1,125 @@
+//! What is committed, row by row, for the oracles that watch the store. Keys are told apart by their first bytes, because most of them are of
+//! no interest; a test holds those bytes against the row table.
+
+use super::{Oracle, Oracles};
+use crate::store::Store;
+use doubletick_core::id::UserId;
+use doubletick_core::rows::{self, Place, Row, StoredPresence, StoredWake, Topic};
+use doubletick_core::store::{Key, Write};
+use doubletick_core::time::Timestamp;
+
+/// Rows of interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    InConversation,
+    LastSeen,
+    OfDevice,
+    WakeOfPresence,
+}
+
+fn kind(key: &Key) -> Option<Kind> {
+    let bytes = key.as_bytes();
+    match (bytes.first()?, bytes.len()) {
+        // Receipts and log entries; heads are shorter, index rows longer.
+        (0x10, 27) => Some(Kind::InConversation),
+        (0x20, 10) if bytes[9] == 4 => Some(Kind::LastSeen),
+        (0x30, 29) => Some(Kind::OfDevice),
+        (0x81, 29) if bytes[20] == 4 => Some(Kind::WakeOfPresence),
+        _ => None,
+    }
+}
+
+impl Oracles {
+    /// Writes are there from now on.
+    pub(crate) fn committed(&mut self, writes: &[Write], store: &Store, now: u64) {
+        for write in writes {
+            let Some(kind) = kind(write.key()) else { continue };
+            match (kind, Place::of(write.key()), write) {
+                (Kind::InConversation, Some(Place::Log(conversation, seq)), Write::Set(key, value)) => {
+                    self.logged(conversation, seq, key, value, now);
+                }
+                (Kind::InConversation, Some(Place::Receipt(conversation, user)), Write::Set(_, value)) => {
+                    self.receipt_moved(conversation, user, value);
+                }
+                (Kind::OfDevice, Some(Place::Cursor(device, conversation)), Write::Set(_, value)) => {
+                    self.cursor_moved(device, conversation, value);
+                }
+                (Kind::LastSeen, Some(Place::LastSeen(user)), Write::Max(_, at)) => {
+                    self.true_last_seen(user, Timestamp::from_millis(*at), "the store holds");
+                }
+                (Kind::WakeOfPresence, Some(Place::Wake(_, _, Topic::Presence(user))), Write::Set(_, value)) => {
+                    self.presence_told(user, value, store);
+                }
+                _ => {}
+            }
+        }
+        // Last, because a mark is judged by the cursor that was committed with it.
+        for write in writes {
+            if let Write::Clear(key) = write
+                && kind(key) == Some(Kind::OfDevice)
+                && store.latest(key).is_none()
+                && let Some(Place::Dirty(device, conversation)) = Place::of(key)
+            {
+                self.mark_cleared(device, conversation);
+            }
+        }
+    }
+
+    /// Watchers are told what the sessions in the store say, in the transaction by which they come to say it.
+    fn presence_told(&mut self, user: UserId, value: &[u8], store: &Store) {
+        let Ok(StoredWake::Presence(presence)) = StoredWake::decode(value) else { return };
+        let online = match presence {
+            StoredPresence::Hidden => return,
+            StoredPresence::Online => true,
+            StoredPresence::Offline(last_seen) => {
+                if let Some(last_seen) = last_seen {
+                    self.true_last_seen(user, last_seen, "watchers are told");
+                }
+                false
+            }
+        };
+        let there = self.is_connected(user, store);
+        self.compare(Oracle::Presence, online == there, || {
+            format!("watchers are told that {user} is online: {online}; that there is a session: {there}")
+        });
+    }
+
+    /// Whether the store has a session of a user's, by a device that still belongs to them.
+    pub(crate) fn is_connected(&self, user: UserId, store: &Store) -> bool {
+        let devices = self.devices.iter().filter(|device| !device.removed).filter_map(|device| device.id);
+        devices.filter(|id| id.user == user).any(|id| store.latest(&rows::session(id).key).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Seq, SessionEpoch};
+
+    #[test]
+    fn exactly_the_rows_of_interest_are_told_apart_from_the_others() {
+        let (user, other, gateway) = (UserId(7), UserId(0x0404_0404_0404_0404), GatewayId(9));
+        let device = DeviceId { user, serial: 0x0404 };
+        let chat = ConversationId::direct(user, other).unwrap();
+        let wake = |topic| rows::wake(gateway, device, topic).key;
+        for (expected, key) in [
+            (Some(Kind::InConversation), rows::log(chat, Seq(1)).key),
+            (Some(Kind::InConversation), rows::receipt(chat, user).key),
+            (None, rows::head(chat).key),
+            (None, rows::index(chat, user, MessageId([4; 16])).key),
+            (Some(Kind::LastSeen), rows::last_seen(other).key),
+            (None, rows::account(other).key),
+            (None, rows::chat(user, chat).key),
+            (Some(Kind::OfDevice), rows::dirty(device, chat).key),
+            (Some(Kind::OfDevice), rows::cursor(device, chat).key),
+            (None, rows::device(device).key),
+            (Some(Kind::WakeOfPresence), wake(Topic::Presence(user))),
+            (None, wake(Topic::Dirty(chat))),
+            (None, wake(Topic::Replaced(SessionEpoch(0x0404_0404_0404_0404)))),
+            (None, wake(Topic::Removed)),
+            (None, rows::session_of(gateway, device).key),
+        ] {
+            assert_eq!(kind(&key), expected, "{key:?}");
+        }
+    }
+}
