@@ -6,10 +6,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate of the workspace, the crates of the workspace that it may depend on.
-const MAY: [(&str, &[&str]); 10] = [
+const MAY: [(&str, &[&str]); 11] = [
     ("doubletick-core", &[]),
     ("doubletick-sim", &["doubletick-core"]),
     ("doubletick-wire", &["doubletick-core"]),
+    ("doubletick-fdb-sandbox", &[]),
     ("doubletick-store", &["doubletick-core"]),
     ("doubletick-embedded", &["doubletick-core", "doubletick-store"]),
     ("doubletick-server", &["doubletick-core", "doubletick-store", "doubletick-wire"]),
