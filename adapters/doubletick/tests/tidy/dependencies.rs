@@ -6,11 +6,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate of the workspace, the crates of the workspace that it may depend on.
-const MAY: [(&str, &[&str]); 11] = [
+const MAY: [(&str, &[&str]); 13] = [
     ("doubletick-core", &[]),
     ("doubletick-sim", &["doubletick-core"]),
     ("doubletick-wire", &["doubletick-core"]),
+    ("doubletick-fdb-loader", &[]),
     ("doubletick-fdb-sandbox", &[]),
+    ("doubletick-fdb-sandbox-c", &["doubletick-fdb-sandbox"]),
     ("doubletick-store", &["doubletick-core"]),
     ("doubletick-embedded", &["doubletick-core", "doubletick-store"]),
     ("doubletick-server", &["doubletick-core", "doubletick-store", "doubletick-wire"]),

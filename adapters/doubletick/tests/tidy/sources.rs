@@ -44,7 +44,7 @@ fn every_select_takes_its_branches_in_order() {
 fn no_file_is_too_long_and_long_functions_grow_fewer() {
     let mut files_too_long = vec![];
     let mut long_functions = vec![];
-    for (path, text) in [files("core", ".rs"), files("adapters", ".rs")].concat() {
+    for (path, text) in [files("core", ".rs"), files("adapters", ".rs"), files("fdb", ".rs")].concat() {
         if path.ends_with("generated.rs") {
             continue;
         }
@@ -90,13 +90,14 @@ fn functions(text: &str) -> Vec<(String, usize)> {
 #[test]
 fn every_source_file_is_part_of_its_crate() {
     let mut lost = vec![];
-    for (path, _) in [files("core/src", ".rs"), files("adapters", ".rs")].concat() {
+    for (path, _) in [files("core/src", ".rs"), files("adapters", ".rs"), files("fdb", ".rs")].concat() {
         let Some((folder, name)) = path.rsplit_once('/') else { continue };
         let stem = name.trim_end_matches(".rs");
         let is_root = matches!(stem, "lib" | "main" | "mod")
             || folder.ends_with("/tests")
             || folder.ends_with("/benches")
-            || folder.ends_with("/examples");
+            || folder.ends_with("/examples")
+            || name == "build.rs";
         if is_root {
             continue;
         }
@@ -116,7 +117,7 @@ fn every_source_file_is_part_of_its_crate() {
 fn no_test_is_switched_off() {
     let mut found = vec![];
     let (ignore, nothing) = (["#[", "ignore"].concat(), ["assert!(", "true)"].concat());
-    for (path, text) in [files("core", ".rs"), files("adapters", ".rs")].concat() {
+    for (path, text) in [files("core", ".rs"), files("adapters", ".rs"), files("fdb", ".rs")].concat() {
         for (number, line) in (1..).zip(text.lines()) {
             if line.contains(&ignore) || line.contains(&nothing) {
                 found.push(format!("{path}:{number}"));
@@ -124,4 +125,15 @@ fn no_test_is_switched_off() {
         }
     }
     none("tests that do not test", &found);
+}
+
+#[test]
+fn unsafe_code_is_only_where_a_c_interface_needs_it() {
+    let attribute = ["allow(unsafe", "_code"].concat();
+    let allowed = ["fdb/loader/", "fdb/sandbox/c/src/"];
+    let all = files("", ".rs").into_iter().filter(|(path, _)| !path.starts_with("fuzz/"));
+    let found: Vec<String> = all.filter(|(_, text)| text.contains(&attribute)).map(|(path, _)| path).collect();
+    assert!(found.iter().any(|path| path.starts_with(allowed[0])), "the sources were read: {found:?}");
+    let elsewhere: Vec<String> = found.into_iter().filter(|path| !allowed.iter().any(|allowed| path.starts_with(allowed))).collect();
+    none("files that allow unsafe code", &elsewhere);
 }
