@@ -30,6 +30,11 @@ pub(crate) struct Device {
     /// Records of the sync under way.
     syncing: usize,
     syncs: u64,
+    /// When the sync under way was to end.
+    sync_due: u64,
+    /// When it last met anything.
+    pub(crate) touched: u64,
+    timers: u64,
     armed: Option<u64>,
     pub(crate) clock: Clock,
     pub(crate) link: Option<Name>,
@@ -75,6 +80,9 @@ impl Device {
             unsaved: VecDeque::new(),
             syncing: 0,
             syncs: 0,
+            sync_due: 0,
+            touched: 0,
+            timers: 0,
             armed: None,
             clock,
             link: None,
@@ -212,6 +220,7 @@ impl World<'_> {
         }
         let now = it.clock.read(self.now);
         if let Some(machine) = &mut it.machine {
+            it.touched = self.now;
             machine.handle_input(now, input);
             self.drive_device(device);
         }
@@ -231,14 +240,16 @@ impl World<'_> {
         self.tell_device(device, run, client::Input::Frame(frame));
     }
 
-    pub(crate) fn device_due(&mut self, device: u32, run: u32) {
+    /// Whether a timer that was set belongs to an earlier run of the app, or has been set anew since, to an earlier time.
+    pub(crate) fn device_timer_is_stale(&self, device: u32, run: u32, due: u64) -> bool {
+        let it = &self.devices[device as usize];
+        it.machine.is_none() || it.run != run || it.armed != Some(due)
+    }
+
+    pub(crate) fn device_due(&mut self, device: u32, due: u64) {
+        self.moved(FaultKind::TimerLate, due, self.devices[device as usize].touched);
         let it = &mut self.devices[device as usize];
-        if it.run != run {
-            return;
-        }
-        if it.armed.is_some_and(|armed| armed <= self.now) {
-            it.armed = None;
-        }
+        it.armed = None;
         let now = it.clock.read(self.now);
         let Some(machine) = &mut it.machine else { return };
         machine.handle_timeout(now);
@@ -255,11 +266,13 @@ impl World<'_> {
     pub(crate) fn arm_device(&mut self, device: u32) {
         let it = &mut self.devices[device as usize];
         let Some(due) = it.machine.as_ref().and_then(Client::poll_timeout) else { return };
-        let at = self.now + it.clock.until(self.now, due);
-        if it.armed.is_none_or(|armed| at < armed) {
-            it.armed = Some(at);
-            let run = it.run;
-            self.at(at, Event::DeviceDue(device, run));
+        let due = self.now + it.clock.until(self.now, due);
+        if it.armed.is_none_or(|armed| due < armed) {
+            it.armed = Some(due);
+            it.timers += 1;
+            let (run, timers) = (it.run, it.timers);
+            let late = self.timer_late(Who::Device(device), timers);
+            self.at(due + late, Event::DeviceDue(device, run, due));
         }
     }
 
@@ -326,8 +339,8 @@ impl World<'_> {
         it.syncs += 1;
         let (syncs, run, who) = (it.syncs, it.run, Who::Device(device));
         let mut wait = self.draws.within(who, What::Sync, syncs, self.options.sync_ms);
+        self.devices[device as usize].sync_due = self.now + wait;
         if self.fault(FaultKind::SlowSync, who, syncs) {
-            self.fired(FaultKind::SlowSync);
             wait += self.size(FaultKind::SlowSync, who, syncs);
         }
         self.after(wait, Event::Saved(device, run));
@@ -339,6 +352,9 @@ impl World<'_> {
         if it.run != run || it.machine.is_none() {
             return;
         }
+        let (due, touched) = (it.sync_due, it.touched);
+        self.moved(FaultKind::SlowSync, due, touched);
+        let it = &mut self.devices[device as usize];
         // What came while the sync had not begun in earnest goes with it.
         let count = core::mem::take(&mut it.syncing);
         let (syncs, who) = (it.syncs, Who::Device(device));

@@ -31,7 +31,7 @@ faults! {
     HalfOpen "half-open",
     /// One direction goes silent and nobody is told. Offered with each frame.
     OneWay "one-way",
-    /// A frame takes longer, and those behind it with it. Fired if anything else happened before it arrived.
+    /// A frame takes longer, and those behind it with it. It fires if its receiver met something else that should have come later.
     Delay "delay",
     /// A direction stands still for long, then everything comes in a burst.
     Stall "stall",
@@ -57,13 +57,15 @@ faults! {
     TooOld "too-old",
     /// A transaction stands still for long.
     StoreStall "store-stall",
+    /// A step of a transaction takes longer. It fires if another was committed meanwhile, or whoever waits for the answer met something else.
+    StoreJitter "store-jitter",
     /// The store refuses work for a while.
     Overload "overload",
     /// A bell does not ring.
     BellLost "bell-lost",
-    /// A bell rings late.
+    /// A bell rings late. It fires if the gateway met something else meanwhile.
     BellLate "bell-late",
-    /// A bell rings twice.
+    /// A bell rings twice. It fires if the gateway is there to hear the second one.
     BellTwice "bell-twice",
     /// A bell rings without any change.
     BellSpurious "bell-spurious",
@@ -81,8 +83,10 @@ faults! {
     KilledBeforeSync "killed-before-sync",
     /// An app is killed after its disk has synced and before it was told.
     KilledAfterSync "killed-after-sync",
-    /// A sync of a device takes long.
+    /// A sync of a device takes long. It fires if the app met something else meanwhile.
     SlowSync "slow-sync",
+    /// A process gets to its timer late. It fires if the process met something else meanwhile.
+    TimerLate "timer-late",
     /// A device has no network for a while.
     Offline "offline",
     /// An app that was suspended while its connection died comes back and connects again while the server still holds the old one.
@@ -91,6 +95,13 @@ faults! {
     GatewayClock "gateway-clock",
     /// A device's clock is set forwards or back.
     DeviceClock "device-clock",
+}
+
+impl FaultKind {
+    /// Whether all that it does is that something comes later. A world goes on however often that happens.
+    pub fn only_delays(self) -> bool {
+        matches!(self, Self::Delay | Self::StoreJitter | Self::BellLate | Self::BellTwice | Self::SlowSync | Self::TimerLate)
+    }
 }
 
 /// How many kinds there are.

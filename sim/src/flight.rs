@@ -45,6 +45,8 @@ pub(crate) struct Flight {
     steps: u64,
     batch: Arc<Batch>,
     stage: Stage,
+    /// When its next step is due.
+    due: u64,
     begun: u64,
     version: Version,
     /// What was fetched; `None` if everything is at hand.
@@ -77,6 +79,7 @@ impl World<'_> {
             steps: 0,
             batch,
             stage: Stage::Begin,
+            due: 0,
             begun: 0,
             version: Version::default(),
             fetched: None,
@@ -98,9 +101,13 @@ impl World<'_> {
         let Some(flight) = self.flights.get_mut(name) else { return };
         flight.stage = stage;
         flight.steps += 1;
-        // A transaction has few stages; its numbers do not meet those of the next.
-        let wait = more + draws.within(flight.who(), What::Store, flight.number << 8 | flight.steps, bounds);
-        self.after(wait, Event::Flight(name));
+        let (who, counter) = (flight.who(), flight.number << 8 | flight.steps);
+        flight.due = self.now + more + draws.within(who, What::Store, counter, bounds);
+        let mut at = flight.due;
+        if self.fault(FaultKind::StoreJitter, who, counter) {
+            at += self.size(FaultKind::StoreJitter, who, counter);
+        }
+        self.at(at, Event::Flight(name));
     }
 
     fn end(&mut self, name: Name, result: Result<Outcome, Failure>, more: u64) {
@@ -112,7 +119,14 @@ impl World<'_> {
 
     pub(crate) fn fly(&mut self, name: Name) {
         let Some(flight) = self.flights.get(name) else { return };
-        match flight.stage {
+        let stage = flight.stage;
+        let touched = match (stage, flight.origin) {
+            (Stage::Answer, Origin::Host(host, _)) => self.hosts[host as usize].touched,
+            (Stage::Answer, Origin::Device(_)) => 0,
+            _ => self.committed,
+        };
+        self.moved(FaultKind::StoreJitter, flight.due, touched);
+        match stage {
             Stage::Begin => self.begin(name),
             Stage::Run => self.run_flight(name),
             Stage::Commit => self.commit(name),
@@ -226,6 +240,7 @@ impl World<'_> {
             steps: 128,
             batch,
             stage: Stage::Land,
+            due: 0,
             begun: flight.begun,
             version: flight.version,
             fetched: None,
@@ -272,6 +287,7 @@ impl World<'_> {
     fn apply(&mut self, commit: &Commit<Outcome>) {
         let writes = &commit.writes;
         self.work.commits += 1;
+        self.committed = self.now;
         for write in writes {
             self.trace.bytes(write.key().as_bytes());
             match write {
@@ -298,16 +314,15 @@ impl World<'_> {
         if self.fault(FaultKind::BellLost, who, number) {
             return self.fired(FaultKind::BellLost);
         }
-        let mut wait = self.draws.within(who, What::Detail(1), number, self.options.store_ms);
+        let due = self.now + self.draws.within(who, What::Detail(1), number, self.options.store_ms);
+        let mut at = due;
         if self.fault(FaultKind::BellLate, who, number) {
-            self.fired(FaultKind::BellLate);
-            wait += self.size(FaultKind::BellLate, who, number);
+            at += self.size(FaultKind::BellLate, who, number);
         }
-        self.after(wait, Event::Bell(host));
+        self.at(at, Event::Bell(host, due));
         if self.fault(FaultKind::BellTwice, who, number) {
-            self.fired(FaultKind::BellTwice);
-            let later = self.size(FaultKind::BellTwice, who, number);
-            self.after(wait + later, Event::Bell(host));
+            let again = at + self.size(FaultKind::BellTwice, who, number);
+            self.at(again, Event::Again(host));
         }
     }
 

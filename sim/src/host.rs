@@ -30,6 +30,10 @@ pub(crate) struct Host {
     next_conn: u64,
     /// When its timer is to ring, in the world's time.
     armed: Option<u64>,
+    /// Timers so far.
+    timers: u64,
+    /// When it last met anything.
+    pub(crate) touched: u64,
     pub(crate) paused_until: u64,
     /// The store is out of reach.
     pub(crate) cut_until: u64,
@@ -78,6 +82,8 @@ impl World<'_> {
             conns: BTreeMap::new(),
             next_conn: 0,
             armed: None,
+            timers: 0,
+            touched: 0,
             paused_until: 0,
             cut_until: 0,
             dark_until: 0,
@@ -95,19 +101,25 @@ impl World<'_> {
         let it = &mut self.hosts[host as usize];
         let now = it.clock.read(self.now);
         if let Some(gateway) = &mut it.gateway {
+            it.touched = self.now;
             gateway.handle_input(now, input);
             self.drive_host(host);
         }
     }
 
-    pub(crate) fn host_due(&mut self, host: u32) {
-        if self.is_paused(host, Event::HostDue(host)) {
+    /// Whether a timer that was set has been set anew since, to an earlier time.
+    pub(crate) fn host_timer_is_stale(&self, host: u32, due: u64) -> bool {
+        let it = &self.hosts[host as usize];
+        it.gateway.is_none() || it.armed != Some(due)
+    }
+
+    pub(crate) fn host_due(&mut self, host: u32, due: u64) {
+        if self.is_paused(host, Event::HostDue(host, due)) {
             return;
         }
+        self.moved(FaultKind::TimerLate, due, self.hosts[host as usize].touched);
         let it = &mut self.hosts[host as usize];
-        if it.armed.is_some_and(|armed| armed <= self.now) {
-            it.armed = None;
-        }
+        it.armed = None;
         let now = it.clock.read(self.now);
         let Some(gateway) = &mut it.gateway else { return };
         if gateway.poll_timeout().is_some_and(|due| due <= now) {
@@ -142,10 +154,13 @@ impl World<'_> {
     pub(crate) fn arm_host(&mut self, host: u32) {
         let it = &mut self.hosts[host as usize];
         let Some(due) = it.gateway.as_ref().and_then(Gateway::poll_timeout) else { return };
-        let at = self.now + it.clock.until(self.now, due);
-        if it.armed.is_none_or(|armed| at < armed) {
-            it.armed = Some(at);
-            self.at(at, Event::HostDue(host));
+        let due = self.now + it.clock.until(self.now, due);
+        if it.armed.is_none_or(|armed| due < armed) {
+            it.armed = Some(due);
+            it.timers += 1;
+            let timers = it.timers;
+            let late = self.timer_late(Who::Host(host), timers);
+            self.at(due + late, Event::HostDue(host, due));
         }
     }
 
@@ -223,9 +238,17 @@ impl World<'_> {
         }
     }
 
-    pub(crate) fn bell(&mut self, host: u32) {
-        if self.hosts[host as usize].gateway.is_some() && !self.is_paused(host, Event::Bell(host)) {
+    pub(crate) fn bell(&mut self, host: u32, due: u64) {
+        if self.hosts[host as usize].gateway.is_some() && !self.is_paused(host, Event::Bell(host, due)) {
+            self.moved(FaultKind::BellLate, due, self.hosts[host as usize].touched);
             self.tell_host(host, Input::Bell);
+        }
+    }
+
+    pub(crate) fn bell_again(&mut self, host: u32) {
+        if self.hosts[host as usize].gateway.is_some() {
+            self.fired(FaultKind::BellTwice);
+            self.bell(host, self.now);
         }
     }
 

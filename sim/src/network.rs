@@ -239,10 +239,9 @@ impl World<'_> {
         self.at(at, Event::Down(name));
     }
 
-    /// A delay counts if anything happened while it lasted.
-    fn delayed(&mut self, at: u64, due: u64) {
-        if due < at && self.before >= due {
-            self.fired(FaultKind::Delay);
+    fn delayed<T>(&mut self, item: &Item<T>, touched: u64) {
+        if item.due < item.at {
+            self.moved(FaultKind::Delay, item.due, touched);
         }
     }
 
@@ -255,7 +254,7 @@ impl World<'_> {
         }
         let Some(link) = self.links.get_mut(name) else { return };
         let (Some(item), Some(conn)) = (link.up.pop_front(), link.conn) else { return };
-        self.delayed(item.at, item.due);
+        self.delayed(&item, self.hosts[host as usize].touched);
         let who = Who::Device(device);
         let counter = self.devices[device as usize].frames;
         if self.fault(FaultKind::Garbage, who, counter) {
@@ -289,7 +288,7 @@ impl World<'_> {
         let Some(link) = self.links.get_mut(name) else { return };
         let Some(item) = link.down.pop_front() else { return };
         let (device, run, conn, client_gone, host_gone) = (link.device, link.run, link.conn, link.client_gone, link.host_gone);
-        self.delayed(item.at, item.due);
+        self.delayed(&item, self.devices[device as usize].touched);
         match item.what {
             Down::Frame(frame, unflushed) => {
                 if unflushed > 0

@@ -13,6 +13,7 @@ pub(crate) struct Options {
     pub(crate) gateways: u64,
     pub(crate) trouble_ms: u64,
     pub(crate) pace_ms: Bounds,
+    pub(crate) unsent: u64,
     pub(crate) latency_ms: Bounds,
     pub(crate) store_ms: Bounds,
     pub(crate) sync_ms: Bounds,
@@ -40,6 +41,7 @@ impl Options {
             gateways: drawer.constant(8, scenario.gateways),
             trouble_ms: drawer.constant(9, scenario.trouble_ms),
             pace_ms: drawer.bounds(10, scenario.pace_ms),
+            unsent: drawer.constant(21, scenario.unsent),
             latency_ms: drawer.bounds(12, scenario.latency_ms),
             store_ms: drawer.bounds(14, scenario.store_ms),
             sync_ms: drawer.bounds(16, scenario.sync_ms),
@@ -78,13 +80,16 @@ impl Drawer {
         let mut faults = scenario.faults;
         for kind in FaultKind::ALL {
             let setting = &mut faults[kind as usize];
-            if scenario.without.contains(&kind) || !self.0.chance(Who::World, What::FaultOn(kind), 0, scenario.swarm) {
+            // Delays are what makes orders differ, so few seeds do without; how often they happen differs all the more.
+            let share = if kind.only_delays() { scenario.swarm + (MILLION - scenario.swarm) * 3 / 4 } else { scenario.swarm };
+            if scenario.without.contains(&kind) || !self.0.chance(Who::World, What::FaultOn(kind), 0, share) {
                 setting.per_million = 0;
             } else if scenario.swarm < MILLION {
                 // Eight times rarer to eight times as often, by powers of two.
                 let scale = self.0.below(Who::World, What::FaultScale(kind), 0, 7);
                 let scaled = (u64::from(setting.per_million) << scale) / 8;
-                setting.per_million = scaled.clamp(u64::from(setting.per_million > 0), u64::from(MILLION) / 2) as PerMillion;
+                let most = if kind.only_delays() { MILLION } else { MILLION / 2 };
+                setting.per_million = scaled.clamp(u64::from(setting.per_million > 0), most.into()) as PerMillion;
             }
         }
         faults

@@ -22,7 +22,9 @@ impl World<'_> {
         }
         self.devices[device as usize].acts += 1;
         let pause = self.pause_of(device).max(1);
-        self.after(pause, Event::Act(device));
+        // Whoever sees nothing get through looks at it less often.
+        let stuck = self.devices[device as usize].machine.as_ref().is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent);
+        self.after(if stuck { 8 * pause } else { pause }, Event::Act(device));
         if self.devices[device as usize].machine.is_none() {
             return;
         }
@@ -143,6 +145,9 @@ impl World<'_> {
 
     fn write(&mut self, device: u32, conversation: ConversationId, nth: u64) {
         let it = &mut self.devices[device as usize];
+        if it.machine.as_ref().is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent) {
+            return;
+        }
         let acts = it.acts;
         let at = it.clock.read(self.now);
         let who = Who::Device(device);

@@ -62,7 +62,7 @@ impl World<'_> {
         }
         if self.fault(FaultKind::BellSpurious, who, counter) {
             self.fired(FaultKind::BellSpurious);
-            self.after(1, Event::Bell(host));
+            self.after(1, Event::Bell(host, self.now + 1));
         }
         if self.fault(FaultKind::ReconnectStorm, who, counter) {
             let links: Vec<(ConnId, Name)> = self.hosts[host as usize].conns.iter().map(|(conn, link)| (*conn, *link)).collect();

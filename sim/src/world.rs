@@ -24,12 +24,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(crate) enum Event {
     /// A gateway starts in a slot.
     Start(u32),
-    /// A gateway's timer.
-    HostDue(u32),
+    /// A gateway's timer, and when it was due.
+    HostDue(u32, u64),
     /// A gateway's process ends, if it has not yet.
     HostEnds(u32),
-    /// A gateway's bell.
-    Bell(u32),
+    /// A gateway's bell, and when it would have rung without a fault.
+    Bell(u32, u64),
+    /// The same bell again.
+    Again(u32),
     /// Something may go wrong with a slot by itself.
     SlotWeather(u32),
     /// The same for a device.
@@ -54,8 +56,8 @@ pub(crate) enum Event {
     Register(u32),
     /// An app starts.
     Boot(u32),
-    /// An app's timer, in one of its runs.
-    DeviceDue(u32, u32),
+    /// An app's timer, in one of its runs, and when it was due.
+    DeviceDue(u32, u32, u64),
     /// A sync has ended, in one of the app's runs.
     Saved(u32, u32),
     /// Somebody does something.
@@ -71,9 +73,9 @@ impl Event {
     fn code(self) -> (u8, u64) {
         match self {
             Self::Start(slot) => (1, slot.into()),
-            Self::HostDue(host) => (2, host.into()),
+            Self::HostDue(host, _) => (2, host.into()),
             Self::HostEnds(host) => (3, host.into()),
-            Self::Bell(host) => (4, host.into()),
+            Self::Bell(host, _) => (4, host.into()),
             Self::SlotWeather(slot) => (5, slot.into()),
             Self::DeviceWeather(device) => (6, device.into()),
             Self::Flight(flight) => (7, flight.code()),
@@ -86,17 +88,18 @@ impl Event {
             Self::ClientHears(link) => (14, link.code()),
             Self::Register(device) => (15, device.into()),
             Self::Boot(device) => (16, device.into()),
-            Self::DeviceDue(device, run) => (17, u64::from(device) << 32 | u64::from(run)),
+            Self::DeviceDue(device, run, _) => (17, u64::from(device) << 32 | u64::from(run)),
             Self::Saved(device, run) => (18, u64::from(device) << 32 | u64::from(run)),
             Self::Act(device) => (19, device.into()),
             Self::Heal => (20, 0),
             Self::Look => (21, 0),
+            Self::Again(host) => (22, host.into()),
         }
     }
 }
 
 /// How often something may go wrong by itself.
-pub(crate) const WEATHER_MS: u64 = 500;
+pub(crate) const WEATHER_MS: u64 = 2_000;
 /// Share of runs in which all durable rows are rebuilt from what has happened.
 const REBUILT: u32 = MILLION / 16;
 /// How often it is looked whether everything has converged.
@@ -108,8 +111,8 @@ pub(crate) struct World<'a> {
     pub(crate) options: Options,
     pub(crate) draws: Draws,
     pub(crate) now: u64,
-    /// When the step before this one was.
-    pub(crate) before: u64,
+    /// When something was last committed.
+    pub(crate) committed: u64,
     sequence: u64,
     heap: BinaryHeap<Reverse<(u64, u64, Event)>>,
     pub(crate) trace: Trace<Event>,
@@ -155,7 +158,7 @@ impl<'a> World<'a> {
             scenario,
             draws: Draws::new(seed),
             now: 0,
-            before: 0,
+            committed: 0,
             sequence: 0,
             heap: BinaryHeap::new(),
             trace: Trace::new(scenario.checkpoint_every),
@@ -220,7 +223,9 @@ impl<'a> World<'a> {
     fn live(&mut self) {
         while !self.done {
             let Some(Reverse((at, _, event))) = self.heap.pop() else { break };
-            self.before = self.now;
+            if self.is_stale(event) {
+                continue;
+            }
             self.now = at;
             self.trace.step(at, event);
             let (kind, whose) = event.code();
@@ -239,6 +244,17 @@ impl<'a> World<'a> {
         }
     }
 
+    /// A timer that was set for nothing is no step.
+    fn is_stale(&self, event: Event) -> bool {
+        if let Event::HostDue(host, due) = event {
+            self.host_timer_is_stale(host, due)
+        } else if let Event::DeviceDue(device, run, due) = event {
+            self.device_timer_is_stale(device, run, due)
+        } else {
+            false
+        }
+    }
+
     fn fail(&mut self, kind: FailureKind, oracle: Oracle, detail: String) {
         self.failure.get_or_insert((kind, oracle, detail));
         self.done = true;
@@ -247,9 +263,10 @@ impl<'a> World<'a> {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Start(slot) => self.start_host(slot),
-            Event::HostDue(host) => self.host_due(host),
+            Event::HostDue(host, due) => self.host_due(host, due),
             Event::HostEnds(host) => self.host_ends(host),
-            Event::Bell(host) => self.bell(host),
+            Event::Bell(host, due) => self.bell(host, due),
+            Event::Again(host) => self.bell_again(host),
             Event::SlotWeather(slot) => self.slot_weather(slot),
             Event::DeviceWeather(device) => self.device_weather(device),
             Event::Flight(flight) => self.fly(flight),
@@ -262,7 +279,7 @@ impl<'a> World<'a> {
             Event::ClientHears(link) => self.client_hears(link),
             Event::Register(device) => self.register(device),
             Event::Boot(device) => self.boot(device),
-            Event::DeviceDue(device, run) => self.device_due(device, run),
+            Event::DeviceDue(device, _, due) => self.device_due(device, due),
             Event::Saved(device, run) => self.saved(device, run),
             Event::Act(device) => self.act(device),
             Event::Heal => self.heal(),
@@ -294,6 +311,19 @@ impl<'a> World<'a> {
     /// How long or how large the fault of such an occasion is.
     pub(crate) fn size(&self, kind: FaultKind, who: Who, counter: u64) -> u64 {
         self.draws.within(who, What::Size(kind), counter, self.options.setting(kind).length)
+    }
+
+    /// Something that was delayed happens at last. That has changed what happens next if whoever it happens to was met by something else
+    /// since it was due; `touched` is when that last was.
+    pub(crate) fn moved(&mut self, kind: FaultKind, due: u64, touched: u64) {
+        if touched > due {
+            self.fired(kind);
+        }
+    }
+
+    /// How much later a timer is seen to, for the `counter`-th time.
+    pub(crate) fn timer_late(&mut self, who: Who, counter: u64) -> u64 {
+        if self.fault(FaultKind::TimerLate, who, counter) { self.size(FaultKind::TimerLate, who, counter) } else { 0 }
     }
 
     /// A fault has changed what happens next.
