@@ -6,6 +6,12 @@ use std::process::Command;
 use doubletick_fdb_loader::{Error, load};
 
 #[test]
+fn a_program_with_foundationdb_in_it_starts_without_its_library() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    assert!(maps.contains("libc.so") && !maps.contains("libfdb"), "{maps}");
+}
+
+#[test]
 fn a_library_that_is_not_there_is_named_with_what_to_do() {
     let error = load(Some(Path::new("/nonexistent/libfdb_c.so"))).unwrap_err();
     assert!(matches!(error, Error::NotLoaded { .. }), "{error:?}");

@@ -55,7 +55,7 @@ unsafe extern "C" fn fdb_database_set_option(database: *mut Database, option: c_
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn fdb_database_create_transaction(database: *mut Database, out: *mut *const Transaction) -> Code {
+unsafe extern "C" fn fdb_database_create_transaction(database: *mut Database, out: *mut *mut Transaction) -> Code {
     // SAFETY: the handle is good, and results may be written to the pointer.
     unsafe { out.write(handle(shared(database).transaction())) };
     0

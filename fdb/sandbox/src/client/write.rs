@@ -34,12 +34,16 @@ impl Transaction {
 
     /// Clears a row.
     pub fn clear(&self, key: &[u8]) {
-        self.write(|state| state.clear(key, &key_after(key)));
+        self.write(|state| if key >= state.write_end() { state.out_of_reach(key) } else { state.clear(key, &key_after(key)) });
     }
 
     /// Clears the rows from `begin` to just before `end`.
     pub fn clear_range(&self, begin: &[u8], end: &[u8]) {
-        self.write(|state| if begin > end { Err(Error::INVERTED_RANGE) } else { state.clear(begin, end) });
+        self.write(|state| match begin.max(end) {
+            last if last > state.write_end() => state.out_of_reach(last),
+            _ if begin > end => Err(Error::INVERTED_RANGE),
+            _ => state.clear(begin, end),
+        });
     }
 
     /// Changes a row by the atomic operation with this code.
@@ -109,13 +113,6 @@ impl State {
     }
 
     fn clear(&mut self, begin: &[u8], end: &[u8]) -> Result<(), Error> {
-        if begin.starts_with(limits::SPECIAL) {
-            return Err(Error::SPECIAL_KEYS_NO_WRITE_MODULE_FOUND);
-        }
-        // The end of a single key lies behind it.
-        if begin > self.write_end() || end > &*key_after(self.write_end()) || begin == self.write_end() && end > begin {
-            return Err(Error::KEY_OUTSIDE_LEGAL_RANGE);
-        }
         let (begin, end) = (cut(begin), cut(end));
         self.size += (begin.len() + end.len() + CHANGE_BYTES) as i64;
         if begin >= end {
@@ -217,6 +214,12 @@ impl State {
         }
         self.size += (begin.len() + end.len() + RANGE_BYTES) as i64;
         self.writes.insert(begin.clone(), end.clone());
+    }
+
+    /// Refuses to clear what lies behind the keys that may be written.
+    fn out_of_reach(&self, key: &[u8]) -> Result<(), Error> {
+        let special = key.starts_with(limits::SPECIAL) && key != limits::SPECIAL;
+        Err(if special { Error::SPECIAL_KEYS_NO_WRITE_MODULE_FOUND } else { Error::KEY_OUTSIDE_LEGAL_RANGE })
     }
 
     fn check_key(&self, key: &[u8]) -> Result<(), Error> {

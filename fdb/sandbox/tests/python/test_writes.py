@@ -187,7 +187,8 @@ class Limits(Semantics):
             (2103, lambda tr: tr.bit_or(self.key(b"a"), b"v" * 100_001)),
             (2004, lambda tr: tr.set(b"\xff/a", b"")),
             (2004, lambda tr: tr.clear(b"\xff/a")),
-            (2004, lambda tr: tr.clear_range(b"a", b"\xff\x01")),
+            (2004, lambda tr: tr.clear(b"\xff")),
+            (2004, lambda tr: tr.clear_range(b"a", b"\xff\x00")),
             (2005, lambda tr: tr.clear_range(b"b", b"a")),
         ]
         for code, change in cases:
