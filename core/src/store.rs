@@ -47,18 +47,21 @@ impl Key {
     }
 
     /// The bytes as the store orders them.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.bytes[Self::MAX_LEN])]
     }
 
     /// Whether the row says something about a running process (sessions, leases, wake-ups, bells, watchers), so that a store on a
     /// single machine may keep it in memory.
+    #[inline]
     pub fn is_ephemeral(&self) -> bool {
         self.bytes[0] >= Self::EPHEMERAL
     }
 }
 
 impl Ord for Key {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         // Eight bytes at a time: this is the innermost loop of every store that keeps rows in a tree.
         let (mine, _) = self.bytes.as_chunks::<8>();
@@ -74,6 +77,7 @@ impl Ord for Key {
 }
 
 impl PartialOrd for Key {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

@@ -1,5 +1,9 @@
 //! `doubletick-sim`: runs seeds of a scenario and says what came of them.
 
+/// Worlds allocate small things all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use doubletick_sim::fault::{FaultKind, Ledger};
 use doubletick_sim::oracle::Oracle;
 use doubletick_sim::{Run, Scenario, Verdict, run};

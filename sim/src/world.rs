@@ -99,7 +99,7 @@ impl Event {
 }
 
 /// How often something may go wrong by itself.
-pub(crate) const WEATHER_MS: u64 = 2_000;
+pub(crate) const WEATHER_MS: u64 = 8_000;
 /// Share of runs in which all durable rows are rebuilt from what has happened.
 const REBUILT: u32 = MILLION / 16;
 /// How often it is looked whether everything has converged.
