@@ -4,7 +4,7 @@
 
 use doubletick_fdb_loader::{Error, load};
 use doubletick_fdb_sandbox::library;
-use foundationdb::options::MutationType;
+use foundationdb::options::{MutationType, TransactionOption};
 use foundationdb::{Database, FdbError, RangeOption, TransactOption};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -138,6 +138,73 @@ async fn a_future_that_is_dropped_while_it_waits_is_cancelled_and_harmless() {
     let counts = tr.get(b"\xff\xff/sandbox/counts", false).await.unwrap().unwrap();
     let counts = String::from_utf8_lossy(&counts).into_owned();
     assert!(counts.contains("watches=0"), "a watch outlived its caller: {counts}");
+}
+
+/// Everything that goes wrong at once, each kind often enough to happen in any run.
+const STORM: &str = "seed=11 conflict=0.05 too_old=0.03 future_version=0.03 behind=0.03 unknown_committed=0.05 unknown_lost=0.05 \
+    version_changed_committed=0.03 version_changed_lost=0.03 timed_out_committed=0.03 timed_out_lost=0.03 stall_answer=0.05 stall_commit=0.05 \
+    stall_ms=5";
+
+/// Counts each number once, however often it is run: a number that has been counted has left its mark.
+async fn count_once(db: &Database, number: u32) {
+    let mark = [&b"mark/"[..], &number.to_be_bytes()].concat();
+    loop {
+        let tr = db.create_trx().unwrap();
+        let counted = async {
+            if tr.get(&mark, false).await?.is_none() {
+                tr.set(&mark, b"");
+                let held = tr.get(b"sum", false).await?.map_or(0, |value| u64::from_le_bytes((&*value).try_into().unwrap()));
+                tr.set(b"sum", &(held + 1).to_le_bytes());
+            }
+            Ok::<(), FdbError>(())
+        };
+        let failed = match counted.await {
+            Ok(()) => match tr.commit().await {
+                Ok(_) => return,
+                Err(failed) => *failed,
+            },
+            Err(error) => error,
+        };
+        // A time out is for the caller to run again; the others say themselves that they may be.
+        assert!(failed.is_retryable() || failed.code() == 1031, "{failed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_storm_of_faults_what_is_safe_to_run_again_is_done_once() {
+    const TASKS: u32 = 6;
+    const EACH: u32 = 60;
+    let db = std::sync::Arc::new(database("storm"));
+    faults(&db, STORM).await;
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let db = std::sync::Arc::clone(&db);
+            tokio::spawn(async move {
+                for n in 0..EACH {
+                    count_once(&db, task * EACH + n).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    faults(&db, "").await;
+    assert_eq!(sum(&db).await, u64::from(TASKS * EACH));
+    let tr = db.create_trx().unwrap();
+    let counts = tr.get(b"\xff\xff/sandbox/counts", false).await.unwrap().unwrap();
+    let counts = String::from_utf8_lossy(&counts).into_owned();
+    let names = STORM.split_whitespace().filter_map(|word| word.split('=').next()).filter(|name| !["seed", "stall_ms"].contains(name));
+    let idle: Vec<_> = names.filter(|name| counts.contains(&format!("{name}=0 "))).collect();
+    assert!(idle.is_empty(), "faults that never happened: {idle:?} of {counts}");
+}
+
+/// Changes what goes wrong.
+async fn faults(db: &Database, settings: &str) {
+    let tr = db.create_trx().unwrap();
+    tr.set_option(TransactionOption::SpecialKeySpaceEnableWrites).unwrap();
+    tr.set(b"\xff\xff/sandbox/faults", settings.as_bytes());
+    tr.commit().await.unwrap();
 }
 
 #[test]

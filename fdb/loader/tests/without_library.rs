@@ -22,9 +22,10 @@ fn a_library_that_is_not_there_is_named_with_what_to_do() {
 #[test]
 fn another_library_is_told_apart_by_the_function_that_it_lacks() {
     let error = load(Some(Path::new("libc.so.6"))).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "libc.so.6 lacks the function fdb_add_network_thread_completion_hook of FoundationDB's client library: is it one, and of version 7.3 or newer?"
+    let text = error.to_string();
+    assert!(
+        text.starts_with("libc.so.6 lacks the function fdb_add_network_thread_completion_hook of FoundationDB's client library"),
+        "{text}"
     );
 }
 

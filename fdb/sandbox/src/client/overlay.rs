@@ -131,11 +131,8 @@ impl Overlay {
             parts.remove(from, to);
         }
         let inside = (begin < end).then(|| self.rows.range::<[u8], _>((Bound::Included(&**begin), Bound::Excluded(&**end))));
-        for (key, written) in inside.into_iter().flatten() {
-            match written {
-                Written::Known(_) => parts.remove(key, &key_after(key)),
-                Written::Pending(_) => parts.insert_key(key),
-            }
+        for (key, _) in inside.into_iter().flatten().filter(|(_, written)| matches!(written, Written::Known(_))) {
+            parts.remove(key, &key_after(key));
         }
         parts.iter().map(|(from, to)| (from.clone(), to.clone())).collect()
     }
