@@ -3,10 +3,10 @@
 use core::fmt;
 
 macro_rules! faults {
-    ($($(#[$doc:meta])* $kind:ident $name:literal,)*) => {
+    ($($(#[doc = $help:literal])* $kind:ident $name:literal,)*) => {
         /// Something that goes wrong in the world around the core.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum FaultKind { $($(#[$doc])* $kind,)* }
+        pub enum FaultKind { $($(#[doc = $help])* $kind,)* }
 
         impl FaultKind {
             /// Every kind, in the order of their numbers.
@@ -15,6 +15,11 @@ macro_rules! faults {
             /// The name by which scenarios and reports know it.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name,)* }
+            }
+
+            /// What it is, in the words of its documentation.
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$kind => concat!($($help),*).trim_ascii(),)* }
             }
         }
     };

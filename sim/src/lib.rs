@@ -2,12 +2,13 @@
 //!
 //! [`run`] takes a [`Scenario`] and a seed and says what came of it: a [`Verdict`], what the faults did, how much the oracles compared,
 //! and a hash of everything that happened. Nothing here reads a clock, draws a random number or starts a thread, so the same seed gives
-//! the same run on every machine.
+//! the same run on every machine; [`cli`], the command line around it, is the one part that may.
 //!
 //! Reading order: [`scenario`] and [`fault`] (what a world is made of), [`draw`] (keyed randomness), `world` (time and events),
 //! [`store`] (FoundationDB's semantics), `flight` (transactions and what goes wrong with them), `host` (gateways), `network` (links),
 //! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds).
 
+pub mod cli;
 mod clock;
 mod device;
 pub mod draw;

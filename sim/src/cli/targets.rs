@@ -1,0 +1,68 @@
+//! Which scenarios are run.
+
+use super::scenario_file;
+use crate::scenario::Scenario;
+use std::path::{Path, PathBuf};
+
+/// Where all scenarios are, seen from where the program is started.
+const ALL: &str = "scenarios";
+
+/// A scenario and its file.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its file, as it was named.
+    pub path: PathBuf,
+    /// What it says.
+    pub scenario: Scenario,
+}
+
+/// Finds and reads the files. A folder stands for the files in it, in the order of their names, and not for the folders in it: what lies
+/// in those is not part of "all scenarios".
+///
+/// # Errors
+/// A line that says what is wrong with which path.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<Target>, String> {
+    let all = [PathBuf::from(ALL)];
+    let paths = if paths.is_empty() { &all } else { paths };
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() { files.extend(within(path)?) } else { files.push(path.clone()) }
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    for path in files {
+        let scenario = scenario_file::read(&path).map_err(|error| if path.exists() { error } else { missing(&path) })?;
+        if let Some(other) = targets.iter().find(|other| other.scenario.name == scenario.name) {
+            return Err(format!("{} and {} are both called {}", other.path.display(), path.display(), scenario.name));
+        }
+        targets.push(Target { path, scenario });
+    }
+    Ok(targets)
+}
+
+fn within(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let wrong = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        if path.extension().is_some_and(|ending| ending == "toml") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{}: there is no scenario (a file that ends in .toml) in this folder", folder.display()));
+    }
+    Ok(files)
+}
+
+fn missing(path: &Path) -> String {
+    let folder = path.parent().filter(|parent| parent.is_dir()).map_or_else(|| PathBuf::from(ALL), Path::to_path_buf);
+    let known = within(&folder).unwrap_or_default();
+    let names: Vec<String> = known.iter().map(|path| path.display().to_string()).collect();
+    if names.is_empty() {
+        return format!("{}: there is no such scenario", path.display());
+    }
+    let wanted = folder.join(path.file_name().unwrap_or_default()).display().to_string();
+    let near = super::nearest::nearest(&wanted, names.iter().map(String::as_str));
+    format!("{}: there is no such scenario; did you mean {near}?", path.display())
+}
