@@ -52,6 +52,16 @@ impl ClusterFile {
     }
 }
 
+/// The text of the file.
+impl fmt::Display for ClusterFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(faults) = &self.faults {
+            writeln!(f, "# sandbox: {faults}")?;
+        }
+        writeln!(f, "{}", self.connection)
+    }
+}
+
 /// The faults that a text asks for. What is wrong with it goes to standard error, since no code of FoundationDB says it.
 pub(super) fn faults_of(settings: &str) -> Result<Faults, Error> {
     Faults::parse(settings).map_err(|malformed| {
@@ -261,6 +271,7 @@ mod tests {
         let file = ClusterFile::parse("# made by hand\n# sandbox: seed=3 conflict=0.5\nlocal:abc@127.0.0.1:4500,[::1]:4501:tls\n").unwrap();
         assert_eq!(file.connection, "local:abc@127.0.0.1:4500,[::1]:4501:tls");
         assert_eq!(file.faults, Faults::parse("seed=3 conflict=0.5").ok());
+        assert_eq!(ClusterFile::parse(&file.to_string()), Ok(file), "what is written is read alike");
         assert_eq!(ClusterFile::parse("a:b@h:1").unwrap().faults, None);
     }
 

@@ -81,21 +81,33 @@ pub(super) fn apply(database: &Database, settings: &[u8]) -> Result<(), Error> {
 
 /// A text in JSON that says how the client is.
 pub(super) fn client_status(database: &Database) -> String {
-    let connection = database.cluster().connection();
-    format!("{{\"Healthy\":true,\"ClusterID\":\"sandbox\",\"Coordinators\":[{:?}],\"Connections\":[]}}", connection)
+    let connection = json_string(database.cluster().connection());
+    format!("{{\"Healthy\":true,\"ClusterID\":\"sandbox\",\"Coordinators\":[{connection}],\"Connections\":[]}}")
+}
+
+/// A text in JSON that says how the cluster is, as far as a client looks into it before it begins.
+fn status(database: &Database) -> String {
+    let (up, file) = (!database.cluster().faults().unreachable(), json_string(&database.file.to_string_lossy()));
+    let client =
+        format!("{{\"cluster_file\":{{\"path\":{file},\"up_to_date\":true}},\"database_status\":{{\"available\":{up},\"healthy\":{up}}}}}");
+    format!("{{\"client\":{client},\"cluster\":{{\"sandbox\":true}}}}")
+}
+
+fn json_string(text: &str) -> String {
+    let escape = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escape).collect::<String>())
 }
 
 fn rows(transaction: &Transaction, state: &State) -> Vec<(Bytes, Bytes)> {
     let database = &transaction.database;
     let cluster = database.cluster();
-    let status = format!(
-        "{{\"client\":{{\"database_status\":{{\"available\":{0},\"healthy\":{0}}},\"cluster_file\":{{\"path\":{1:?},\"up_to_date\":true}}}},\"cluster\":{{\"sandbox\":true}}}}",
-        !cluster.faults().unreachable(),
-        database.file.display().to_string(),
-    );
     let texts = [
-        (STATUS, status),
-        (FILE, database.file.display().to_string()),
+        (STATUS, status(database)),
+        (FILE, database.file.to_string_lossy().into_owned()),
         (CONNECTION, cluster.connection().to_owned()),
         (FAULTS, cluster.faults().to_string()),
         (COUNTS, cluster.counts()),

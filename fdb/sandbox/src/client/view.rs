@@ -68,20 +68,18 @@ impl View<'_> {
 
     /// The first row from `from` on, before `to`.
     pub(super) fn next(&self, from: &[u8], to: &[u8]) -> Result<Option<(Bytes, Bytes)>, Error> {
+        let Some(overlay) = self.overlay.filter(|overlay| !overlay.is_empty()) else {
+            return Ok(self.held_next(from, to).map(|(key, value)| (key.clone(), value.clone())));
+        };
         let mut at = Bytes::copy_from_slice(from);
         loop {
-            let mut held = self.held_next(&at, to);
-            let mut key = held.map(|(key, _)| key.clone());
-            if let Some(written) = self.overlay.and_then(|overlay| overlay.next(&at, to))
-                && key.as_ref().is_none_or(|key| written <= key)
-            {
-                held = held.filter(|(key, _)| *key == written);
-                key = Some(written.clone());
-            }
+            let held = self.held_next(&at, to);
+            let written = overlay.next(&at, to);
+            let key = held.map(|(key, _)| key).into_iter().chain(written).min().cloned();
             let seen_to = key.as_ref().map_or_else(|| Bytes::copy_from_slice(to), |key| key_after(key));
-            self.readable(&at, &seen_to)?;
+            self.readable(overlay, &at, &seen_to)?;
             let Some(key) = key else { return Ok(None) };
-            if let Some(value) = self.over(&key, held.map(|(_, value)| value)) {
+            if let Some(value) = overlay.over(&key, value_at(&key, held)) {
                 return Ok(Some((key, value)));
             }
             at = key_after(&key);
@@ -90,19 +88,17 @@ impl View<'_> {
 
     /// The last row before `to`, from `from` on.
     pub(super) fn previous(&self, from: &[u8], to: &[u8]) -> Result<Option<(Bytes, Bytes)>, Error> {
+        let Some(overlay) = self.overlay.filter(|overlay| !overlay.is_empty()) else {
+            return Ok(self.held_previous(from, to).map(|(key, value)| (key.clone(), value.clone())));
+        };
         let mut at = Bytes::copy_from_slice(to);
         loop {
-            let mut held = self.held_previous(from, &at);
-            let mut key = held.map(|(key, _)| key.clone());
-            if let Some(written) = self.overlay.and_then(|overlay| overlay.previous(from, &at))
-                && key.as_ref().is_none_or(|key| written >= key)
-            {
-                held = held.filter(|(key, _)| *key == written);
-                key = Some(written.clone());
-            }
-            self.readable(key.as_deref().unwrap_or(from), &at)?;
+            let held = self.held_previous(from, &at);
+            let written = overlay.previous(from, &at);
+            let key = held.map(|(key, _)| key).into_iter().chain(written).max().cloned();
+            self.readable(overlay, key.as_deref().unwrap_or(from), &at)?;
             let Some(key) = key else { return Ok(None) };
-            if let Some(value) = self.over(&key, held.map(|(_, value)| value)) {
+            if let Some(value) = overlay.over(&key, value_at(&key, held)) {
                 return Ok(Some((key, value)));
             }
             at = key;
@@ -156,14 +152,15 @@ impl View<'_> {
         None
     }
 
-    fn over(&self, key: &[u8], held: Option<&Bytes>) -> Option<Bytes> {
-        self.overlay.map_or_else(|| held.cloned(), |overlay| overlay.over(key, held))
+    fn readable(&self, overlay: &Overlay, from: &[u8], to: &[u8]) -> Result<(), Error> {
+        let unreadable = !self.bypass_unreadable && overlay.unreadable_in(from, to);
+        if unreadable { Err(Error::ACCESSED_UNREADABLE) } else { Ok(()) }
     }
+}
 
-    fn readable(&self, from: &[u8], to: &[u8]) -> Result<(), Error> {
-        let unreadable = self.overlay.is_some_and(|overlay| overlay.unreadable_in(from, to));
-        if unreadable && !self.bypass_unreadable { Err(Error::ACCESSED_UNREADABLE) } else { Ok(()) }
-    }
+/// What the database holds at a key, if the row that was found is the one of the key.
+fn value_at<'a>(key: &Bytes, held: Option<(&Bytes, &'a Bytes)>) -> Option<&'a Bytes> {
+    held.filter(|(found, _)| *found == key).map(|(_, value)| value)
 }
 
 #[cfg(test)]

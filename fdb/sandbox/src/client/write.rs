@@ -40,8 +40,8 @@ impl Transaction {
     /// Clears the rows from `begin` to just before `end`.
     pub fn clear_range(&self, begin: &[u8], end: &[u8]) {
         self.write(|state| match begin.max(end) {
-            last if last > state.write_end() => state.out_of_reach(last),
             _ if begin > end => Err(Error::INVERTED_RANGE),
+            last if last > state.write_end() => state.out_of_reach(last),
             _ => state.clear(begin, end),
         });
     }

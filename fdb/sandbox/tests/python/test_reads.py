@@ -1,3 +1,5 @@
+import json
+
 import fdb
 
 from semantics import Semantics, calm, retry
@@ -132,7 +134,9 @@ class Reads(Semantics):
     def test_the_special_keys_of_the_cluster_file_and_the_status_are_there(self):
         tr = self.db.create_transaction()
         self.assertIn(b"@", tr[b"\xff\xff/connection_string"].value)
-        self.assertIn(b"cluster", tr[b"\xff\xff/status/json"].value)
+        status = json.loads(tr[b"\xff\xff/status/json"].value)
+        self.assertTrue(status["client"]["database_status"]["available"])
+        self.assertIn("cluster", status)
         self.assertFails(2113, lambda: tr.get_range(b"\xff\xff/nothing/", b"\xff\xff/nothing0").to_list())
 
 
