@@ -15,13 +15,19 @@
 //!
 //! Beside them: [`id`], [`time`], [`limits`] (a limit on everything, in one file), [`rate`] and [`draw`] (limits of rates and keyed
 //! randomness as pure state), [`chain`] and [`verify`] (the log's hash chain, and the proof of a whole store).
+//!
+//! With the feature `probes`, for the simulator only, there is also `probe`: bugs to plant, and marks at rare branches. Without it,
+//! `planted!` and `mark!` are nothing.
 
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "probes"))]
 #[macro_use]
 extern crate std;
+
+#[macro_use]
+mod probe_macros;
 
 pub mod chain;
 pub mod client;
@@ -33,6 +39,8 @@ pub mod frame;
 pub mod gateway;
 pub mod id;
 pub mod limits;
+#[cfg(feature = "probes")]
+pub mod probe;
 pub mod rate;
 pub mod reject;
 pub mod rows;

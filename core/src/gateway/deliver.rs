@@ -139,6 +139,10 @@ impl Gateway {
         session.owed += count;
         let device = session.device;
         let entries = entries.into_iter().map(|entry| delivery(entry, device)).collect();
+        if planted!(AcknowledgedAtSend) {
+            let delivered = chat.delivered;
+            self.acknowledge_later(conn, conversation, PendingAck { delivered, read: Seq::START, request: None });
+        }
         self.tell(conn, ServerFrame::Deliver { of, entries });
         self.arm(conn, now + self.config.ack_timeout);
     }

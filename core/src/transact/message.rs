@@ -10,7 +10,7 @@ use crate::limits;
 use crate::reject::Reject;
 use crate::rows::{self, Account, Counter, Head, LogEntry};
 use crate::store::Key;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::view::{Stop, View};
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -35,12 +35,19 @@ pub(super) fn send(
     let digest = content.digest();
     // A damaged cursor starts from the beginning: the device gets again what it has, and its acknowledgement writes the row anew.
     let cursor = view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
+    if planted!(RulesBeforeRetry if view.exists(&ours)? || view.exists(&theirs)?) {
+        return Err(Reject::NotAllowed.into());
+    }
     // A retry goes before every rule: it must hear its first answer again, whatever has changed since.
-    if let Some(first) = view.get(&index)? {
-        if first.digest != digest {
-            return Err(Reject::MessageIdReused.into());
-        }
-        return Ok(Decision::reply(Reply::Sent { seq: first.seq, at: first.at, cursor }));
+    let first = view.get(&index)?;
+    let first = first.filter(|first| !planted!(DedupForgets if now > first.at + Millis::seconds(10)));
+    let earlier =
+        planted!(DedupKnowsOnlyTheLast if first.map(|first| first.seq) < view.find(&head)?.map(|head| head.last_of[side as usize]));
+    if let Some(first) = first.filter(|_| !earlier) {
+        mark!(RetryIsKnown);
+        mark!(RetryAfterBlock if view.exists(&ours)? || view.exists(&theirs)?);
+        let known = Reply::Sent { seq: first.seq, at: first.at, cursor };
+        return if first.digest == digest { Ok(Decision::reply(known)) } else { Err(Reject::MessageIdReused.into()) };
     }
     let own_account = view.get(&own_account)?.ok_or(Reject::DeviceRemoved)?;
     if !devices_of(from.user, &own_account).any(|device| device == from) {
@@ -54,7 +61,7 @@ pub(super) fn send(
     let before = view.get(&head)?.unwrap_or(Head::EMPTY);
     let seq = before.seq.next();
     // The clocks of two gateways may differ, but what people see of time never goes back.
-    let at = now.max(before.at);
+    let at = if planted!(TimeGoesBack if now < before.at) { now } else { now.max(before.at) };
     let accounts = if side == Side::Low { [&own_account, &peer_account] } else { [&peer_account, &own_account] };
     let newcomers = newcomers(view, conversation, accounts, &before)?;
     let mut events = vec![];
@@ -67,7 +74,9 @@ pub(super) fn send(
     // The sending device has its own message, but as a newcomer it may be behind all the same.
     let behind = begins(from).is_some_and(|upto| upto < before.seq);
     let devices = pair.users().into_iter().zip(accounts).flat_map(|(user, account)| devices_of(user, account));
-    let devices = devices.filter(|device| *device != from || behind).collect();
+    let devices = devices.filter(|device| *device != from || behind);
+    let devices = devices.filter(|device| !planted!(OwnDevicesForgotten if device.user == from.user));
+    let devices = devices.filter(|device| !planted!(StaleDeviceList if begins(*device).is_some())).collect();
     let device_epochs = accounts.map(|account| account.device_epoch);
     let tally = before.tally.with(side);
     let chain = chain::link(&before.chain, seq, from, id, at, &digest);

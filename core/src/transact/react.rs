@@ -64,6 +64,9 @@ fn message_sent(view: &mut View, sent: &MessageSent) -> Result<(), Stop> {
         if let Some(session) = view.find(&rows::session(*device))? {
             let told = StoredWake::Dirty(seq, StoredEntry::of(&entry, *device));
             wake(view, *device, &session, Topic::Dirty(conversation), &told);
+            if planted!(QueuedOnlyIfOffline) {
+                view.clear(rows::dirty(*device, conversation).key);
+            }
         }
     }
     Ok(())

@@ -33,6 +33,7 @@ pub(super) fn acknowledge(
     let had = view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
     let has = had.max(delivered);
     let caught_up = view.exists(&dirty)? && view.find(&dirty)?.map_or(has == head.seq, |Counter(upto)| has.0 >= upto);
+    let caught_up = caught_up || planted!(QueueClearedByAnyAck if view.exists(&dirty)?);
 
     let mut events = vec![];
     if has > had || caught_up {
@@ -44,11 +45,15 @@ pub(super) fn acknowledge(
         Err(Stop::Reject(_)) => return Ok(Decision::of(events, Reply::Done)),
         Err(Stop::Missing) => return Err(Stop::Missing),
     };
-    let after = Receipt { delivered: before.delivered.max(has), read: before.read.max(read.min(has)) };
+    let mut after = Receipt { delivered: before.delivered.max(has), read: before.read.max(read.min(has)) };
+    if planted!(DeliveredGoesBack if has < before.delivered) {
+        after.delivered = has;
+    }
     if after != before {
         // The other side's ticks change only if a message of theirs stands between the old watermark and the new one.
         let last = head.last_of[side.other() as usize];
         let tell = (after.delivered > before.delivered && last > before.delivered) || (after.read > before.read && last > before.read);
+        let tell = tell && !planted!(ReadIsNotTold if after.delivered == before.delivered);
         events.push(Event::ReceiptMoved { user, conversation, receipt: after, tell });
     }
     Ok(Decision::of(events, Reply::Done))

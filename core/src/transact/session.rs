@@ -27,6 +27,9 @@ pub(super) fn open(view: &mut View, now: Timestamp, device: DeviceId, secret: Di
     let expires = token_expiry(&state, now, secret).filter(|_| linked).ok_or(Reject::BadToken)?;
     let before = view.find(&place)?;
     let dirty = dirty_page(view, device, None)?;
+    if planted!(QueueClearedAtLogin if !dirty.conversations.is_empty()) {
+        dirty.conversations.iter().for_each(|(conversation, _)| view.clear(rows::dirty(device, *conversation).key));
+    }
     let answer = Reply::Opened { epoch: session.epoch, expires, dirty };
     if before == Some(session) {
         return Ok(Decision::reply(answer));
@@ -76,7 +79,10 @@ pub(super) fn end(view: &mut View, device: DeviceId, gateway: GatewayId, epoch: 
     let mut events = vec![];
     let session = view.find(&rows::session(device))?;
     // A connection that never became a session may be anybody's: it says nothing about the user.
-    if session.is_some_and(|session| session.gateway == gateway && session.epoch == epoch) {
+    let any_connection =
+        planted!(EndOfTheWrongConnection if session.is_some_and(|session| session.gateway == gateway && session.epoch != epoch));
+    let any_gateway = planted!(EndAtTheWrongGateway if session.is_some_and(|session| session.epoch == epoch && session.gateway != gateway));
+    if session.is_some_and(|session| session.gateway == gateway && session.epoch == epoch) || any_connection || any_gateway {
         events.push(Event::Heard { user: device.user, at: heard });
         events.extend(end_sessions(view, &[device], gateway)?);
     }
