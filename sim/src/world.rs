@@ -355,7 +355,7 @@ impl<'a> World<'a> {
         }
         self.last_look();
         if let Some((oracle, detail)) = self.oracles.broken() {
-            self.failure = Some((FailureKind::Safety, oracle, detail));
+            self.fail(FailureKind::Safety, oracle, detail);
         }
     }
 

@@ -15,11 +15,11 @@ impl Client {
             let chat = self.chat(conversation);
             // The first position of a conversation that a device hears of may be any: it is where the device came in.
             let received = *chat.received.get_or_insert(Seq(seq.0.saturating_sub(1)));
-            if seq > received.next() {
+            if seq > received.next() && !planted!(LiveOvertakesBacklog) {
                 // A position is missing. What comes after it is not taken, so that the cursor never means less than it says.
                 return self.fetch(conversation, received);
             }
-            let again = seq <= received;
+            let again = seq <= received && !planted!(ShownBeforeDedup);
             chat.received = Some(received.max(seq));
             let own = matches!(delivery.from, Sender::Own(_));
             if own {
@@ -27,6 +27,10 @@ impl Client {
             }
             let save = self.save(Record::Received { conversation, delivery, again });
             self.saving.push_back(Saving { save, conversation, seq, own: false });
+            if planted!(AcknowledgedBeforeSync) {
+                let of = self.name(conversation);
+                of.into_iter().for_each(|of| self.send(ClientFrame::Ack { request: None, of, delivered: seq, read: Seq::START }));
+            }
             if own {
                 self.ask_receipts_of(conversation);
             }
@@ -143,7 +147,7 @@ impl Client {
         let untold: Vec<ConversationId> = self
             .chats
             .values()
-            .filter(|chat| chat.stored.read > chat.stored.read_told)
+            .filter(|chat| chat.stored.read > chat.stored.read_told && !planted!(ReadToldOnlyOnce))
             .map(|chat| chat.stored.conversation)
             .take(limits::HANDLES_PER_SESSION / 2)
             .collect();
@@ -163,7 +167,9 @@ impl Client {
 
     pub(super) fn receipt(&mut self, conversation: ConversationId, delivered: Seq, read: Seq) {
         let stored = &mut self.chat(conversation).stored;
-        let (delivered, read) = (stored.peer_delivered.max(delivered), stored.peer_read.max(read));
+        let goes_back = planted!(TicksGoBack if delivered < stored.peer_delivered || read < stored.peer_read);
+        let (delivered, read) =
+            if goes_back { (delivered, read) } else { (stored.peer_delivered.max(delivered), stored.peer_read.max(read)) };
         if (delivered, read) != (stored.peer_delivered, stored.peer_read) {
             (stored.peer_delivered, stored.peer_read) = (delivered, read);
             self.save(Record::Receipt { conversation, delivered, read });

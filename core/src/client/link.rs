@@ -99,8 +99,8 @@ impl Client {
 
     pub(super) fn welcomed(&mut self, token_expires: Timestamp, window: u32) {
         let Link::Greeting(greeting) = &self.link else { return };
-        let unasked =
-            self.chats.values().filter(|chat| chat.stored.own_last > chat.stored.peer_read).map(|chat| chat.stored.conversation).collect();
+        let unasked = self.chats.values().filter(|chat| chat.stored.own_last > chat.stored.peer_read).map(|chat| chat.stored.conversation);
+        let unasked = unasked.filter(|_| !planted!(TicksNotAskedFor)).collect();
         let session = Session {
             since: self.now,
             heard: self.now,
@@ -197,7 +197,8 @@ impl Client {
             Link::Down => self.connect(),
             Link::Greeting(_) => self.give_up(),
             Link::Open(session) => {
-                if session.pinged.is_some_and(|pinged| session.heard < pinged && self.now >= pinged + PATIENCE) {
+                let silent = session.pinged.is_some_and(|pinged| session.heard < pinged && self.now >= pinged + PATIENCE);
+                if silent && !planted!(SilenceIsTrusted) {
                     return self.give_up();
                 }
                 let silent = session.said.min(session.heard) + limits::HEARTBEAT;

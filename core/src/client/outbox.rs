@@ -82,8 +82,12 @@ impl Client {
 
     /// What was sent and not answered is to be sent again.
     pub(super) fn unsend(&mut self) {
+        self.outbox.retain(|waiting| !planted!(SentIsForgotten if waiting.is_sent()));
         for waiting in self.outbox.iter_mut().filter(|waiting| waiting.state == State::Sent) {
             (waiting.state, waiting.again) = (State::Ready, true);
+            if planted!(RetryUnderAnotherId) {
+                waiting.outgoing.id.0[15] ^= 1;
+            }
         }
     }
 
@@ -98,7 +102,7 @@ impl Client {
         if next {
             self.saving.push_back(Saving { save, conversation, seq, own: true });
         }
-        if again {
+        if again && !planted!(TicksOfRetriesNotAskedFor) {
             self.ask_receipts_of(conversation);
         }
     }

@@ -223,6 +223,10 @@ impl Gateway {
         let next =
             session.chats.get(&conversation).is_some_and(|chat| chat.sent.map(Seq::next) == Some(upto) && !chat.reading && !chat.queued);
         match entry {
+            Some(entry) if planted!(LiveOvertakesBacklog if !next) => {
+                let (of, device) = (session.name(conversation), session.device);
+                self.tell(conn, ServerFrame::Deliver { of, entries: vec![delivery(entry, device)] });
+            }
             Some(entry) if next && room => self.deliver(conn, conversation, vec![entry]),
             _ => {
                 self.behind(conn, conversation, upto);

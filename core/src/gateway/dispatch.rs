@@ -181,7 +181,7 @@ impl Gateway {
             *room -= queued.command.size();
             batch.push(queued);
         }
-        session.busy = batch.len() > before;
+        session.busy = batch.len() > before && !planted!(TwoTransactionsAtATime if !session.queue.is_empty());
         // What stood in line may have been refused meanwhile: then there is nothing left to be done for it.
         session.ready = !session.busy && !session.queue.is_empty();
         if session.ready {
@@ -212,6 +212,18 @@ impl Gateway {
             }
             // Every command is safe to run again, so whether it was committed or not makes no difference here.
             Err(Failure::Retry) => self.run_again(ticket, Millis(20)),
+            Err(Failure::Unknown) if planted!(UnknownIsRefused if self.are_all(ticket, |origin| matches!(origin, Origin::Send(..) | Origin::Ack(..)))) =>
+            {
+                let Some(flight) = self.land(ticket) else { return };
+                flight.origins.iter().for_each(|origin| self.replied(*origin, Err(Reject::NotAllowed)));
+                self.release(&flight);
+            }
+            Err(Failure::Unknown) if planted!(UnknownIsCommitted if self.are_all(ticket, |origin| matches!(origin, Origin::Nobody | Origin::Ack(..)))) =>
+            {
+                let Some(flight) = self.land(ticket) else { return };
+                flight.origins.iter().for_each(|origin| self.replied(*origin, Ok(Reply::Done)));
+                self.release(&flight);
+            }
             Err(Failure::Unknown) => {
                 if let Some(flight) = self.flights.get_mut(&ticket) {
                     flight.in_doubt = true;
@@ -243,6 +255,7 @@ impl Gateway {
         let Some(flight) = self.flights.get(&ticket) else { return };
         // An opening that is given up in doubt could come after the end of its session, and nobody would ever end it.
         let may_open = flight.in_doubt && flight.origins.iter().any(|origin| matches!(origin, Origin::Open(_)));
+        let may_open = may_open && !planted!(DoubtfulOpeningGivenUp);
         if may_open || flight.origins.iter().all(Origin::waits) {
             self.run_again(ticket, Millis(200));
             return;
@@ -257,6 +270,11 @@ impl Gateway {
             self.refused_for_now(*origin, command);
         }
         self.release(&flight);
+    }
+
+    /// Whether all that a transaction is for is of some kind.
+    fn are_all(&self, ticket: Ticket, kind: impl Fn(&Origin) -> bool) -> bool {
+        self.flights.get(&ticket).is_some_and(|flight| flight.origins.iter().all(kind))
     }
 
     fn land(&mut self, ticket: Ticket) -> Option<Flight> {
@@ -282,6 +300,7 @@ impl Gateway {
 
     fn refused_for_now(&mut self, origin: Origin, command: &Command) {
         match (origin, command) {
+            (Origin::Ack(..), _) if planted!(AcknowledgementDroppedInOverload) => {}
             // An acknowledgement is no request: the device will not say it again, so it is kept.
             (Origin::Ack(conn, conversation, request), Command::Acknowledge { delivered, read, .. }) => {
                 self.pause(conn, self.now + Millis::seconds(1));

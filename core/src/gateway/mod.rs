@@ -242,7 +242,7 @@ impl Gateway {
             Phase::Greeting => return,
             Phase::Opening { .. } => {
                 self.opening.remove(&(device, conn));
-                if !session.begun {
+                if !session.begun || planted!(OpeningLeftBehind) {
                     return;
                 }
             }
@@ -255,8 +255,9 @@ impl Gateway {
         for watch in session.watches {
             self.unwatch(device, watch.user);
         }
+        let heard = if planted!(LastSeenIsNow if session.heard < self.now) { self.now } else { session.heard };
         // Also for an opening whose outcome is not known: it stands behind that in the same lane, and ends what that began.
-        let end = Command::EndSession { device, gateway: self.id, epoch: SessionEpoch(conn.0), heard: session.heard };
+        let end = Command::EndSession { device, gateway: self.id, epoch: SessionEpoch(conn.0), heard };
         self.enqueue(Lane::Session, Origin::Nobody, end);
     }
 

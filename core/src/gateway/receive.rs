@@ -2,7 +2,7 @@
 
 use super::dispatch::{Lane, Origin, Queued};
 use super::session::{PendingAck, Phase, Session, Watched};
-use super::{ConnId, Gateway};
+use super::{ConnId, Gateway, Output};
 use crate::command::Command;
 use crate::content::Content;
 use crate::frame::{ClientFrame, CloseReason, RequestId, ServerFrame, Target};
@@ -97,7 +97,7 @@ impl Gateway {
 
     fn sent(&mut self, conn: ConnId, request: RequestId, attempt: u32, to: Target, id: MessageId, content: Content) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        if attempt < session.attempt {
+        if attempt < session.attempt && !planted!(OlderAttemptAdmitted) {
             return self.tell(conn, ServerFrame::Refused { request: Some(request), reject: Reject::Superseded });
         }
         if session.sends >= self.config.window {
@@ -106,6 +106,13 @@ impl Gateway {
         let Some(conversation) = self.resolve(conn, Some(request), to) else { return };
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.sends += 1;
+        let idle = |session: &Session| {
+            session.chats.get(&conversation).filter(|chat| session.sends == 1 && chat.sent == Some(chat.upto)).map(|chat| chat.upto)
+        };
+        if planted!(AcceptedBeforeCommit if idle(session).is_some()) {
+            let seq = idle(session).unwrap_or_default().next();
+            self.outputs.push_back(Output::Frame(conn, ServerFrame::Accepted { request, of: None, seq, at: self.now }));
+        }
         let command = Command::Send { from: session.device, conversation, id, content };
         let command = in_session(self.id, conn, session.device, command);
         session.queue.push_back(Queued { origin: Origin::Send(conn, request, attempt, conversation), command });
@@ -123,7 +130,7 @@ impl Gateway {
         if let Some(chat) = session.chats.get_mut(&conversation) {
             let left = chat.delivered.0.saturating_sub(ack.delivered.0);
             let owed = chat.owed.min(u32::try_from(left).unwrap_or(u32::MAX));
-            if owed < chat.owed {
+            if owed < chat.owed && !planted!(DeliveriesNotGivenBack) {
                 session.owed -= chat.owed - owed;
                 chat.owed = owed;
                 session.owed_since = now;
@@ -169,7 +176,7 @@ impl Gateway {
     pub(super) fn unwatch(&mut self, device: DeviceId, user: UserId) {
         let watches = |session: &Session| session.watches.iter().any(|watched| watched.user == user);
         let other = self.open.get(&device).and_then(|conn| self.sessions.get(conn));
-        if !other.is_some_and(watches) {
+        if !other.is_some_and(watches) || planted!(WatchOfNewerSessionEnded) {
             self.enqueue(Lane::Session, Origin::Nobody, Command::Unwatch { device, gateway: self.id, user });
         }
     }
@@ -260,9 +267,9 @@ impl Gateway {
             return;
         }
         session.attempt = attempt.saturating_add(1);
-        let (late, kept): (VecDeque<Queued>, VecDeque<Queued>) = core::mem::take(&mut session.queue)
-            .into_iter()
-            .partition(|queued| matches!(queued.origin, Origin::Send(_, _, with, _) if with <= attempt));
+        let (late, kept): (VecDeque<Queued>, VecDeque<Queued>) = core::mem::take(&mut session.queue).into_iter().partition(
+            |queued| matches!(queued.origin, Origin::Send(_, _, with, _) if with <= attempt && !planted!(QueueOvertakesRefused)),
+        );
         session.queue = kept;
         for queued in late {
             self.replied(queued.origin, Err(Reject::Superseded));

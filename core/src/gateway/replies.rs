@@ -90,7 +90,9 @@ impl Gateway {
         reply: Result<Reply, Reject>,
     ) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        session.sends -= 1;
+        if !planted!(WindowNotGivenBack if reply.is_err()) {
+            session.sends -= 1;
+        }
         let reject = match reply {
             Ok(Reply::Sent { seq, at, cursor }) => {
                 let named = session.name(conversation);
@@ -116,7 +118,8 @@ impl Gateway {
         if chat.sent.is_none() && !chat.reading {
             chat.sent = Some(cursor);
         }
-        if chat.sent == Some(Seq(seq.0 - 1)) && !chat.reading {
+        let gap = planted!(OwnMessageHidesGap if chat.sent.is_some_and(|sent| sent.next() < seq) && !chat.reading);
+        if (chat.sent == Some(Seq(seq.0 - 1)) && !chat.reading) || gap {
             chat.sent = Some(seq);
             chat.upto = chat.upto.max(seq);
         }
@@ -162,7 +165,7 @@ impl Gateway {
         watched.asked = watched.asked.saturating_sub(1);
         match reply {
             Ok(Reply::Presence(_)) if watched.asked > 0 => {}
-            Ok(Reply::Presence(_)) if watched.stale => {
+            Ok(Reply::Presence(_)) if watched.stale && !planted!(OldPresenceWins) => {
                 (watched.asked, watched.stale) = (1, false);
                 session.requests += 1;
                 let watch = Command::Watch { device, gateway: self.id, user };

@@ -123,6 +123,9 @@ pub(super) struct PendingAck {
 impl PendingAck {
     /// Two acknowledgements of one conversation as one.
     pub(super) fn merge(self, later: Self) -> Self {
+        if planted!(LaterAcknowledgementWins if later.read < self.read) {
+            return later;
+        }
         Self { delivered: self.delivered.max(later.delivered), read: self.read.max(later.read), request: later.request.or(self.request) }
     }
 }

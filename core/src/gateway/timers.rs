@@ -44,7 +44,7 @@ impl Gateway {
         if session.phase == Phase::Greeting {
             return self.close(conn, CloseReason::HandshakeTimeout);
         }
-        if now >= session.heard + limits::DEAD_AFTER {
+        if now >= session.heard + limits::DEAD_AFTER && !planted!(SilentStaysOnline) {
             return self.close(conn, CloseReason::Dead);
         }
         if session.owed > 0 && now >= session.owed_since + self.config.ack_timeout {
@@ -59,7 +59,7 @@ impl Gateway {
             self.hear(user, heard);
         }
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        if now >= session.reread && session.rereading == 0 {
+        if now >= session.reread && session.rereading == 0 && !planted!(RereadNotRearmed) {
             self.read_dirty(conn, None);
         }
         self.arm(conn, now + limits::HEARTBEAT);

@@ -89,4 +89,148 @@ bugs! {
     /// The end of a session does not compare gateways.
     EndAtTheWrongGateway breaks [PRESENCE, CONVERGENCE] in storm,
         as "connection numbers that are taken for unique across servers";
+    /// An older run of the app takes a newer one's place.
+    OlderRunTakesOver breaks [CONVERGENCE] in storm,
+        as "a late login of a killed app logs out the one that was started after it";
+    /// Of two openings at one gateway, the one that is run last wins, not the newer one.
+    LateOpeningTakesOver breaks [CONVERGENCE, PRESENCE] in storm,
+        as "a login that was retried comes after the next login, and takes the user's connection away";
+    /// A session is opened although its gateway's lease is lost.
+    OpenedWithoutLease breaks [PRESENCE, CONVERGENCE] in storm,
+        as "registrations by a server that the cluster has given up: nobody ever cleans them up";
+    /// A user goes offline with the first of their devices.
+    OfflineWithTheFirstDevice breaks [PRESENCE] in storm,
+        as "the phone locks, and the user is offline although the desktop is open";
+    /// Wake-ups are cleared as they are read.
+    WakesClearedAsRead breaks [CONVERGENCE, NO_LOSS] in storm,
+        as "queues that delete on read: an answer that is lost takes its items with it";
+    /// A wake-up that was seen is cleared even if it says something newer by now.
+    WakeClearedAlthoughChanged breaks [CONVERGENCE, NO_LOSS] in storm,
+        as "acknowledging a key rather than what was read under it";
+    /// A client that connects again is told that another has taken its place.
+    ReplacedByItself breaks [CONVERGENCE] in storm,
+        as "apps that say `connection replaced` after every change of network, and stop";
+    /// Watchers are not told that somebody has gone.
+    OfflineIsNotTold breaks [PRESENCE] in storm,
+        as "contacts that stay online until the chat is opened again";
+    /// Nobody is told of the sessions that end with a dead gateway.
+    ReaperTellsNobody breaks [PRESENCE] in storm,
+        as "a server is killed, and its users are online for ever";
+    /// A late unwatch takes a watch away that was begun at another gateway.
+    UnwatchedFromElsewhere breaks [PRESENCE] in storm,
+        as "presence that stops after a change of server";
+    /// A gateway whose lease was ended begins it again and goes on.
+    LeaseRevived breaks [PRESENCE, CONVERGENCE] in storm,
+        as "a process that was paused for longer than its lease, and acts on after it wakes up";
+    /// The answer to a question for receipts is the asker's own watermark.
+    OwnReceiptAsked breaks [RECEIPT_TRUTH] in storm,
+        as "blue ticks for what one has read oneself";
+    /// Being blocked hides nobody's presence.
+    PresenceDespiteBlock breaks [PRESENCE, VISIBILITY] in storm,
+        as "blocked people who still see `last seen`";
+    /// Presence for contacts is shown to those who have the user as a contact, not the other way round.
+    ContactsTheWrongWayRound breaks [PRESENCE, VISIBILITY] in storm,
+        as "privacy rules that anybody passes by adding a number";
+    /// Only a block of one's own keeps messages away, not one by the other side.
+    BlockedMayWrite breaks [VISIBILITY, NO_LOSS] in storm,
+        as "blocks that are checked on the device only";
+    /// Everything delivered counts as read in the chat list.
+    UnreadFromDelivered breaks [UNREAD] in storm,
+        as "badges that clear by themselves";
+    /// The chat list counts the user's own messages as unread, and not the others'.
+    UnreadCountsOwn breaks [UNREAD] in storm,
+        as "badges that grow while one writes";
+    /// A new conversation is put on one side's chat list.
+    ChatListedOnOneSide breaks [UNREAD] in storm,
+        as "conversations that are missing until the other side writes again";
+    /// The hash chain begins anew at a message that came in the same millisecond as the one before.
+    ChainOverNothing breaks [LOG_PROOF] in storm,
+        as "logs whose links are computed in parallel";
+    /// A newly linked device begins at the end of the conversation, even if nobody of its user has all of it.
+    NewcomerBeginsAtHead breaks [RECEIPT_TRUTH, NO_LOSS] in storm,
+        as "an acknowledgement by the new phone claims what only the lost one could have had";
+    /// Last seen is when the connection was closed, not when the user was last heard.
+    LastSeenIsNow breaks [PRESENCE] in storm,
+        as "half-open connections make people look active for minutes";
+    /// A session whose opening was under way when its connection broke is never ended.
+    OpeningLeftBehind breaks [PRESENCE, CONVERGENCE] in storm,
+        as "logins that are cut off leave a session behind";
+    /// A connection that is silent is never given up.
+    SilentStaysOnline breaks [PRESENCE] in storm,
+        as "servers without heartbeats: a dead socket is online for hours";
+    /// The queue of a device is read at its login only.
+    RereadNotRearmed breaks [CONVERGENCE, NO_LOSS] in storm,
+        as "a wake-up is lost, and the message waits for the next login";
+    /// A session's next transaction does not wait for the one before.
+    TwoTransactionsAtATime breaks [SENDER_ORDER] in storm,
+        as "workers that take messages of one connection in parallel";
+    /// An opening whose outcome is not known is given up if the store then refuses work.
+    DoubtfulOpeningGivenUp breaks [PRESENCE, CONVERGENCE] in storm,
+        as "a timeout taken for a failure, and the write comes through later";
+    /// Acknowledgements are dropped while the store refuses work.
+    AcknowledgementDroppedInOverload breaks [CONVERGENCE] in storm,
+        as "acks shed under load: the sender's second tick never comes";
+    /// Messages behind one that was refused for the moment are taken if they come in with an older attempt.
+    OlderAttemptAdmitted breaks [SENDER_ORDER] in storm,
+        as "pipelined sends behind a refused one";
+    /// Messages that wait behind one that was refused for the moment stay in line.
+    QueueOvertakesRefused breaks [SENDER_ORDER] in storm,
+        as "a refused message is retried behind those that followed it";
+    /// Acknowledgements make no room for further deliveries.
+    DeliveriesNotGivenBack breaks [CONVERGENCE, NO_LOSS] in storm,
+        as "flow control that leaks: delivery stops after a window full";
+    /// The end of an old connection takes away what the newer one watches.
+    WatchOfNewerSessionEnded breaks [PRESENCE] in storm,
+        as "presence that stops after a reconnection";
+    /// A refused message does not give its place in the window back.
+    WindowNotGivenBack breaks [CONVERGENCE, NO_LOSS] in storm,
+        as "permits that are not released on the error path";
+    /// The device has its own message, so everything before it counts as sent to it.
+    OwnMessageHidesGap breaks [NO_LOSS, CONVERGENCE] in storm,
+        as "a cursor that is set to the position of what one has sent";
+    /// An answer about somebody's presence that is older than the news is told all the same.
+    OldPresenceWins breaks [PRESENCE] in storm,
+        as "a subscription whose first snapshot overwrites the update that overtook it";
+    /// Of two waiting acknowledgements the later one counts, even if it says less.
+    LaterAcknowledgementWins breaks [CONVERGENCE, RECEIPT_TRUTH] in storm,
+        as "coalescing by last write: `delivered` swallows the `read` before it";
+    /// A live message is passed on, and taken, although something before it is missing.
+    LiveOvertakesBacklog breaks [TOTAL_ORDER] in storm,
+        as "a live message arrives before the backlog, and the client takes it for its position";
+    /// The sender is told of acceptance before the commit.
+    AcceptedBeforeCommit breaks [NO_LOSS, DEDUP, TOTAL_ORDER] in storm,
+        as "a tick when the message is in memory";
+    /// A commit whose result is unknown counts as failed for ever.
+    UnknownIsRefused breaks [NO_LOSS] in storm,
+        as "`failed to send` on a message that the other side is reading";
+    /// A commit whose result is unknown counts as done.
+    UnknownIsCommitted breaks [CONVERGENCE, PRESENCE] in storm,
+        as "a timeout taken for success";
+    /// An entry that comes again is shown before it is looked up.
+    ShownBeforeDedup breaks [VISIBLE_ONCE] in storm,
+        as "doubled bubbles after a reconnection";
+    /// The client acknowledges what is not on its disk yet.
+    AcknowledgedBeforeSync breaks [RECEIPT_TRUTH] in storm,
+        as "the app is killed after the second tick, and the message is gone";
+    /// What was read is told once, and not again if the connection broke.
+    ReadToldOnlyOnce breaks [CONVERGENCE, RECEIPT_TRUTH] in storm,
+        as "read receipts that are lost in a tunnel";
+    /// An older receipt takes ticks away.
+    TicksGoBack breaks [RECEIPT_TRUTH] in storm,
+        as "receipts applied in the order in which they arrive";
+    /// A client that connects does not ask how far its messages have got.
+    TicksNotAskedFor breaks [CONVERGENCE] in storm,
+        as "grey ticks on what was read while one was offline";
+    /// Of a message that was sent again it is not asked how far it has got.
+    TicksOfRetriesNotAskedFor breaks [CONVERGENCE] in storm,
+        as "one message without its second tick, until the next start";
+    /// A client never gives up on a server that is silent.
+    SilenceIsTrusted breaks [CONVERGENCE, NO_LOSS] in storm,
+        as "`connected`, for hours, behind a router that has forgotten the connection";
+    /// A message is sent again under another id.
+    RetryUnderAnotherId breaks [VISIBILITY, DEDUP] in storm,
+        as "ids that are made when a message is sent rather than when it is written";
+    /// What was sent is forgotten, answered or not.
+    SentIsForgotten breaks [CONVERGENCE, NO_LOSS] in storm,
+        as "an outbox that is emptied by the write to the socket";
 }

@@ -18,7 +18,9 @@ pub(super) fn begin(view: &mut View, gateway: GatewayId) -> Result<Decision, Sto
 }
 
 pub(super) fn renew(view: &mut View, gateway: GatewayId) -> Result<Decision, Stop> {
-    let Some(lease) = view.get(&rows::lease(gateway))?.filter(|lease| !lease.lost) else {
+    let lease = view.get(&rows::lease(gateway))?;
+    let revived = planted!(LeaseRevived if lease.is_none_or(|lease| lease.lost)).then_some(Lease { renewals: 0, lost: false });
+    let Some(lease) = lease.filter(|lease| !lease.lost).or(revived) else {
         return Ok(Decision::reply(Reply::Lease { held: false }));
     };
     Ok(Decision::of(vec![Event::LeaseRenewed { gateway, renewals: lease.renewals + 1 }], Reply::Lease { held: true }))
@@ -53,6 +55,7 @@ pub(super) fn reap(view: &mut View, gateway: GatewayId, renewals: u64) -> Result
         }
     }
     events.extend(session::end_sessions(view, &ending, gateway)?);
+    events.retain(|event| !planted!(ReaperTellsNobody if matches!(event, Event::PresenceChanged { .. })));
     let mut more = listed.len() as u32 == limits::PAGE_SESSIONS;
     if !more {
         let wakes = view.scan_stored(&rows::wakes(gateway, limits::PAGE_WAKES))?;

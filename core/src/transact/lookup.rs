@@ -51,7 +51,8 @@ pub(super) fn list_chats(view: &mut View, user: UserId, after: Option<Conversati
     let mut read_to = vec![];
     for conversation in listed {
         let head = view.find(&rows::head(conversation))?.unwrap_or(Head::EMPTY);
-        let read = view.find(&rows::receipt(conversation, user))?.map_or(Seq::START, |receipt| receipt.read);
+        let receipt = view.find(&rows::receipt(conversation, user))?.unwrap_or_default();
+        let read = if planted!(UnreadFromDelivered if receipt.read < receipt.delivered) { receipt.delivered } else { receipt.read };
         read_to.push((conversation, head, read));
     }
     let keys: Vec<Key> =
@@ -80,5 +81,6 @@ fn partly_read(head: &Head, read: Seq) -> bool {
 /// Messages of the other side after the position that was read: a difference of two tallies, so it cannot drift.
 fn unread(conversation: ConversationId, user: UserId, head: Tally, read: Tally) -> u64 {
     let side = conversation.pair().side(user).expect("a chat list holds the owner's conversations").other();
+    let side = if planted!(UnreadCountsOwn) { side.other() } else { side };
     head.of(side).saturating_sub(read.of(side))
 }

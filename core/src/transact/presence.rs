@@ -59,7 +59,8 @@ fn make_room(view: &mut View, user: UserId) -> Result<Vec<Event>, Stop> {
 
 /// Changes nothing if the device has connected elsewhere meanwhile and watches the user from there.
 pub(super) fn unwatch(view: &mut View, device: DeviceId, gateway: GatewayId, user: UserId) -> Result<Decision, Stop> {
-    let watches = view.find(&rows::watcher(user, device))? == Some(Watcher { gateway });
+    let held = view.find(&rows::watcher(user, device))?;
+    let watches = held == Some(Watcher { gateway }) || planted!(UnwatchedFromElsewhere if held.is_some());
     let events = if watches { vec![Event::WatchChanged { user, device, gateway: None }] } else { vec![] };
     Ok(Decision::of(events, Reply::Done))
 }
@@ -85,10 +86,11 @@ pub(super) fn may_see(view: &mut View, owner: UserId, privacy: Privacy, asker: U
     if owner == asker {
         return Ok(true);
     }
-    if blocked(view, owner, asker)? {
+    if blocked(view, owner, asker)? && !planted!(PresenceDespiteBlock) {
         return Ok(false);
     }
     match privacy {
+        Privacy::Contacts if planted!(ContactsTheWrongWayRound) => view.exists(&rows::contact(asker, owner)),
         Privacy::Everyone => Ok(true),
         Privacy::Contacts => view.exists(&rows::contact(owner, asker)),
         Privacy::Nobody => Ok(false),

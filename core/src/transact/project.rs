@@ -13,7 +13,12 @@ pub(super) fn project(view: &mut View, event: &Event) {
         Event::DeviceChanged { device, state } => view.set(&rows::device(*device), state),
         Event::DeviceRemoved { device } => view.clear(rows::device(*device).key),
         Event::ConversationStarted { conversation, at } => {
-            for user in conversation.pair().users() {
+            for user in conversation
+                .pair()
+                .users()
+                .into_iter()
+                .filter(|user| !planted!(ChatListedOnOneSide if *user == conversation.pair().users()[1]))
+            {
                 view.set(&rows::chat(user, *conversation), &ChatRow { since: *at });
             }
         }

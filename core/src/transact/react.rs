@@ -20,7 +20,13 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
             wake_peer(view, *user, *conversation, Topic::Typing(*conversation), &StoredWake::Typing(*active))
         }
         Event::SessionOpened { device, run, replaces: Some(older), .. } => {
-            wake(view, *device, older, Topic::Replaced(older.epoch), &StoredWake::Replaced(older.epoch, older.run == *run));
+            wake(
+                view,
+                *device,
+                older,
+                Topic::Replaced(older.epoch),
+                &StoredWake::Replaced(older.epoch, older.run == *run && !planted!(ReplacedByItself)),
+            );
             Ok(())
         }
         Event::DeviceRemoved { device } => {
@@ -29,6 +35,7 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
             }
             Ok(())
         }
+        Event::PresenceChanged { online, .. } if planted!(OfflineIsNotTold if !*online) => Ok(()),
         Event::PresenceChanged { user, online } => tell_watchers(view, *user, Occasion::Presence(*online)),
         Event::PrivacyChanged { user } => tell_watchers(view, *user, Occasion::Visibility(None)),
         Event::ListChanged { owner, list, user, .. } => {

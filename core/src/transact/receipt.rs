@@ -62,7 +62,8 @@ pub(super) fn acknowledge(
 pub(super) fn ask(view: &mut View, user: UserId, conversations: &[ConversationId]) -> Result<Decision, Stop> {
     let mut wanted = Vec::with_capacity(conversations.len());
     for conversation in conversations {
-        wanted.push((*conversation, rows::receipt(*conversation, peer_in(*conversation, user)?)));
+        let peer = peer_in(*conversation, user)?;
+        wanted.push((*conversation, rows::receipt(*conversation, if planted!(OwnReceiptAsked) { user } else { peer })));
     }
     let keys: Vec<Key> = wanted.iter().map(|(_, at)| at.key).collect();
     view.need(&keys)?;

@@ -35,15 +35,15 @@ pub(super) fn open(view: &mut View, now: Timestamp, device: DeviceId, secret: Di
         return Ok(Decision::reply(answer));
     }
     // The greeting of an app that was killed and started again meanwhile, or a copy of it that was not started as often.
-    if before.is_some_and(|before| before.run > session.run) {
+    if before.is_some_and(|before| before.run > session.run) && !planted!(OlderRunTakesOver) {
         return Ok(Decision::reply(Reply::Outrun));
     }
     // A session of a gateway without a lease would never be ended if that gateway is dead.
-    if view.find(&lease)?.is_none_or(|lease| lease.lost) {
+    if view.find(&lease)?.is_none_or(|lease| lease.lost) && !planted!(OpenedWithoutLease) {
         return Err(Reject::Unavailable.into());
     }
     // A retry that was late to run: the gateway's numbers only rise, so what is there is newer.
-    if before.is_some_and(|before| before.gateway == session.gateway && before.epoch > session.epoch) {
+    if before.is_some_and(|before| before.gateway == session.gateway && before.epoch > session.epoch) && !planted!(LateOpeningTakesOver) {
         return Err(Reject::OutOfTurn.into());
     }
     let connected = sessions_of(view, device.user, &account)?;
@@ -110,7 +110,8 @@ pub(super) fn end_sessions(view: &mut View, ending: &[DeviceId], gateway: Gatewa
             Some(account) => sessions_of(view, user, &account)?,
             None => vec![],
         };
-        if connected.iter().all(|(device, _)| ending.contains(device)) {
+        let last = connected.iter().all(|(device, _)| ending.contains(device));
+        if last || planted!(OfflineWithTheFirstDevice) {
             events.push(Event::PresenceChanged { user, online: false });
         }
     }
@@ -131,9 +132,13 @@ pub(super) fn take_wakes(view: &mut View, gateway: GatewayId, seen: &[SeenWake])
     let (mut wakes, mut fresh, mut done) = (vec![], vec![], vec![]);
     for (key, value) in stored {
         let wake = SeenWake { key, stamp: command::stamp(&value) };
-        if seen.contains(&wake) {
+        let seen_otherwise = planted!(WakeClearedAlthoughChanged if seen.iter().any(|seen| seen.key == key && seen.stamp != wake.stamp));
+        if seen.contains(&wake) || seen_otherwise {
             done.push(key);
             continue;
+        }
+        if planted!(WakesClearedAsRead) {
+            done.push(key);
         }
         let read = rows::wake_of(&key)
             .zip(StoredWake::decode(&value).ok())
