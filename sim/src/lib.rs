@@ -15,7 +15,6 @@ pub mod draw;
 pub mod fault;
 mod flight;
 mod host;
-pub mod mutants;
 mod network;
 mod options;
 pub mod oracle;

@@ -18,6 +18,8 @@ pub struct Arguments {
 pub enum Command {
     /// Runs seeds of scenarios
     Run(RunArguments),
+    /// Plants bugs in the core, one at a time, and says which invariant found each, after how many seeds
+    Mutants(MutantArguments),
     /// Prints the keys of scenario files as a table
     Keys,
 }
@@ -58,6 +60,35 @@ pub struct RunArguments {
     /// Stops at the first failure
     #[arg(long)]
     pub fail_fast: bool,
+}
+
+/// Which planted bugs are hunted, and for how long.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MutantArguments {
+    /// Only these; without it, all
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub only: Vec<String>,
+    /// Seeds after which a mutant has survived a range
+    #[arg(long, value_name = "N", default_value = "200", value_parser = clap::value_parser!(u64).range(1..1_000_000))]
+    pub seeds: u64,
+    /// Independent ranges of seeds: the median and the 95th percentile are over them
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(1..10_000))]
+    pub ranges: u64,
+    /// The first seed of the first range
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub from: u64,
+    /// Threads [default: as many as there are cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Writes the table as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Writes the table as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Only prints the names
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// A number of milliseconds, seconds, minutes or hours.

@@ -8,6 +8,7 @@ pub mod arguments;
 mod commit;
 pub mod exit;
 mod keys;
+mod mutants;
 mod nearest;
 mod output;
 pub mod panics;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
     }
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Mutants(arguments) => mutants::mutants(&arguments),
         Command::Keys => {
             print!("{}", scenario_file::keys_as_table());
             ExitCode::SUCCESS

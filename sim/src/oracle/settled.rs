@@ -69,6 +69,7 @@ impl World<'_> {
         let unsettled = self
             .restless()
             .or_else(|| self.undelivered())
+            .or_else(|| self.untold())
             .or_else(|| self.unticked())
             .or_else(|| self.misshown())
             .or_else(|| self.left_behind());
@@ -121,6 +122,25 @@ impl World<'_> {
             }
         }
         None
+    }
+
+    /// What was read on a device, the store knows.
+    fn untold(&mut self) -> Unsettled {
+        let mut compared = 0;
+        let mut untold = None;
+        'devices: for (nth, id, device) in self.living() {
+            for chat in device.disk.chats.values() {
+                let (_, told) = self.oracles.stored_receipt(chat.conversation, id.user);
+                compared += 1;
+                if told < chat.read {
+                    let (read, conversation) = (chat.read, chat.conversation);
+                    untold = Some(format!("device {nth} was shown {conversation} up to {read}, and the store knows of {told}"));
+                    break 'devices;
+                }
+            }
+        }
+        self.oracles.counts[Oracle::Convergence as usize] += compared;
+        untold.map(|detail| (Oracle::Convergence, detail))
     }
 
     /// Every sender has the ticks that the store holds, and the second tick of what a living device of the other side has.

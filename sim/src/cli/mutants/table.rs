@@ -1,11 +1,18 @@
 //! The kill table: a line a mutant.
 
-use super::hunt::{Fate, hunt};
-use super::plan::Plan;
+use super::hunt::{Fate, Hunt, hunt};
+use crate::cli::arguments::MutantArguments;
+use crate::cli::exit::Outcome;
+use crate::cli::output::Output;
+use crate::cli::pool;
+use core::cell::RefCell;
+use core::num::NonZero;
 use doubletick_core::probe::Bug;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::PathBuf;
+use std::rc::Rc;
 
 /// What came of a mutant in all ranges.
 struct Row {
@@ -24,38 +31,32 @@ struct Row {
     example: Option<(u64, String)>,
 }
 
-/// Hunts, tells of each mutant as soon as it is through, and writes the reports. Says whether all is well.
+/// Hunts, tells of each mutant as soon as it is through, and writes the reports.
 ///
 /// # Errors
 /// A line that says which report cannot be written.
-pub(super) fn report(plan: &Plan) -> Result<bool, String> {
-    // A panic of core is a verdict; its message comes with it.
-    std::panic::set_hook(Box::new(|_| {}));
-    for path in [&plan.json, &plan.markdown].into_iter().flatten() {
-        write(path, "")?;
-    }
-    println!("{} mutants, {} ranges of at most {} seeds", plan.bugs.len(), plan.ranges, plan.seeds);
-    println!("{:28} {:>8} {:>7} {:>5}  found by", "mutant", "reached", "median", "95 %");
-    let mut rows = Vec::new();
-    hunt(plan, |bug, fates| {
+pub(super) fn report(arguments: &MutantArguments, quarry: Hunt) -> Result<Outcome, String> {
+    let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+    let (for_machines, for_people) = (open(&arguments.json)?, open(&arguments.markdown)?);
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let jobs = arguments.jobs.map_or(cores, usize::from);
+    println!("{} mutants, {} ranges of at most {} seeds", quarry.names().count(), arguments.ranges, arguments.seeds);
+    println!("{:34} {:>10} {:>7} {:>5}  found by", "mutant", "reached", "median", "95 %");
+    let rows = Rc::new(RefCell::new(Vec::new()));
+    let told = Rc::clone(&rows);
+    let mut quarry = quarry.telling(move |bug, fates| {
         let row = Row::of(bug, fates);
         println!("{}", row.line());
         row.wrong.iter().for_each(|wrong| println!("    RED: {wrong}"));
-        rows.push(row);
+        told.borrow_mut().push(row);
     });
+    pool::work(&mut quarry, jobs, hunt);
+    let rows = rows.take();
     let red = rows.iter().filter(|row| !row.wrong.is_empty()).count();
     println!("{} mutants, {red} red", rows.len());
-    if let Some(path) = &plan.json {
-        write(path, &json(plan, &rows))?;
-    }
-    if let Some(path) = &plan.markdown {
-        write(path, &markdown(plan, &rows))?;
-    }
-    Ok(red == 0)
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    for_machines.map_or(Ok(()), |output| output.write(&json(arguments, &rows)))?;
+    for_people.map_or(Ok(()), |output| output.write(&markdown(arguments, &rows)))?;
+    Ok(if red == 0 { Outcome::Clean } else { Outcome::Inert })
 }
 
 impl Row {
@@ -89,7 +90,7 @@ impl Row {
 
     fn line(&self) -> String {
         let reached = format!("{}/{}", self.reached, self.seeds);
-        format!("{:28} {reached:>8} {:>7} {:>5}  {}", self.bug.name(), number(self.median), number(self.most), self.found())
+        format!("{:34} {reached:>10} {:>7} {:>5}  {}", self.bug.name(), number(self.median), number(self.most), self.found())
     }
 
     fn found(&self) -> String {
@@ -106,53 +107,28 @@ fn number(number: Option<u64>) -> String {
     number.map_or_else(|| "—".into(), |number| number.to_string())
 }
 
-/// A number, or nothing.
-fn json_number(number: Option<u64>) -> String {
-    number.map_or_else(|| "null".into(), |number| number.to_string())
+fn json(arguments: &MutantArguments, rows: &[Row]) -> String {
+    let mutants: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "name": row.bug.name(),
+                "scenario": row.bug.about().scenario,
+                "breaks": row.bug.about().breaks,
+                "runs": row.seeds,
+                "reached": row.reached,
+                "found_by": row.oracles,
+                "median": row.median,
+                "percentile_95": row.most,
+                "example": row.example.as_ref().map(|(seed, detail)| json!({ "seed": seed, "detail": detail })),
+                "red": row.wrong,
+            })
+        })
+        .collect();
+    format!("{:#}\n", json!({ "seeds": arguments.seeds, "ranges": arguments.ranges, "from": arguments.from, "mutants": mutants }))
 }
 
-/// A text with its quotes.
-fn json_text(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            letter if letter < ' ' => write!(quoted, "\\u{:04x}", u32::from(letter)).expect("a string takes all"),
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-fn json(plan: &Plan, rows: &[Row]) -> String {
-    let mut text = format!("{{\"seeds\":{},\"ranges\":{},\"mutants\":[", plan.seeds, plan.ranges);
-    for (nth, row) in rows.iter().enumerate() {
-        let found: Vec<String> = row.oracles.iter().map(|(oracle, times)| format!("\"{oracle}\":{times}")).collect();
-        let wrong: Vec<String> = row.wrong.iter().map(|wrong| json_text(wrong)).collect();
-        let example = row
-            .example
-            .as_ref()
-            .map_or_else(|| "null".into(), |(seed, detail)| format!("{{\"seed\":{seed},\"detail\":{}}}", json_text(detail)));
-        write!(
-            text,
-            "{}\n{{\"name\":\"{}\",\"scenario\":\"{}\",\"runs\":{},\"reached\":{},\"found_by\":{{{}}},\"median\":{},\"percentile_95\":{},\"example\":{example},\"red\":[{}]}}",
-            if nth > 0 { "," } else { "" },
-            row.bug.name(),
-            row.bug.about().scenario,
-            row.seeds,
-            row.reached,
-            found.join(","),
-            json_number(row.median),
-            json_number(row.most),
-            wrong.join(","),
-        )
-        .expect("a string takes all");
-    }
-    text + "\n]}\n"
-}
-
-fn markdown(plan: &Plan, rows: &[Row]) -> String {
+fn markdown(arguments: &MutantArguments, rows: &[Row]) -> String {
     let mut text = format!(
         "# The kill table
 
@@ -167,7 +143,7 @@ cargo run --release -p doubletick-sim --features probes -- mutants --markdown do
 |---|---|---|---|---|---|---|---|
 ",
         rows.len(),
-        plan.ranges
+        arguments.ranges
     );
     for row in rows {
         let about = row.bug.about();
