@@ -142,6 +142,10 @@ pub struct Scenario {
     pub sample_every: u64,
     /// Steps between two checkpoints of the hash chain.
     pub checkpoint_every: u64,
+    /// Something that a world must not have: a number from outside, which gets into what happens from a step on. For the test that such a
+    /// world is caught.
+    #[doc(hidden)]
+    pub impure: Option<(u64, u64)>,
 }
 
 impl Default for Scenario {
@@ -176,6 +180,7 @@ impl Default for Scenario {
             weights: [30, 6, 14, 30, 8, 5, 4, 1, 2, 1, 3, 1],
             sample_every: 512,
             checkpoint_every: 1024,
+            impure: None,
         }
     }
 }

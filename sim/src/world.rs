@@ -231,6 +231,11 @@ impl<'a> World<'a> {
             let (kind, whose) = event.code();
             self.trace.bytes(&[kind]);
             self.trace.number(whose);
+            if let Some((from, outside)) = self.scenario.impure
+                && self.trace.steps >= from
+            {
+                self.trace.number(outside);
+            }
             self.handle(event);
             if self.trace.steps.is_multiple_of(self.scenario.sample_every) {
                 self.sample();

@@ -20,6 +20,15 @@ pub enum Command {
     Run(RunArguments),
     /// Plants bugs in the core, one at a time, and says which invariant found each, after how many seeds
     Mutants(MutantArguments),
+    /// Runs one seed of the scenario in the standard input, and prints its chain: what a run starts as a fresh process
+    #[command(hide = true)]
+    Chain {
+        /// The seed.
+        seed: u64,
+        /// The last step. Every step is sealed.
+        #[arg(long)]
+        until: Option<u64>,
+    },
     /// Prints the keys of scenario files as a table
     Keys,
 }
@@ -46,7 +55,7 @@ pub struct RunArguments {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time: Option<Duration>,
     /// The first seed [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=LAST_SEED))]
     pub from: Option<u64>,
     /// The first seed is made of a commit's hash: its first seven digits, times 2^20
     #[arg(long, value_name = "HASH", value_parser = commit, conflicts_with = "from")]
@@ -57,9 +66,24 @@ pub struct RunArguments {
     /// Writes a report as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Writes a report as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Writes a report as a page for a browser
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Stops at the first failure
     #[arg(long)]
     pub fail_fast: bool,
+    /// Saves failures in a folder, one file each, up to five of each scenario and cluster
+    #[arg(long, value_name = "FOLDER")]
+    pub save: Option<PathBuf>,
+    /// One seed in so many, and each that fails, is run again in a fresh process and must come out the same (0: only those that fail)
+    #[arg(long, value_name = "N", default_value_t = SAMPLE)]
+    pub twice: u64,
+    /// One seed in so many is run again without one of the faults that fired, to see whether it mattered (0: none)
+    #[arg(long, value_name = "N", default_value_t = SAMPLE)]
+    pub without: u64,
 }
 
 /// Which planted bugs are hunted, and for how long.
@@ -90,6 +114,10 @@ pub struct MutantArguments {
     #[arg(long)]
     pub list: bool,
 }
+/// One seed in so many is run once more.
+pub const SAMPLE: u64 = 100;
+/// The last seed that a file can hold: TOML's numbers are signed.
+pub const LAST_SEED: u64 = i64::MAX as u64;
 
 /// A number of milliseconds, seconds, minutes or hours.
 fn duration(text: &str) -> Result<Duration, String> {

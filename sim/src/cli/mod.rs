@@ -4,6 +4,7 @@
 //! Reading order: [`arguments`] and [`exit`] (what goes in, what comes out), [`scenario_file`] and [`targets`] (what is run), [`run`] (the
 //! seeds), [`pool`] (the threads), [`tally`] (what they came to), [`report`] (how that is told).
 
+mod again;
 pub mod arguments;
 mod commit;
 pub mod exit;
@@ -16,6 +17,7 @@ pub mod pool;
 pub mod progress;
 pub mod report;
 mod run;
+pub mod saved;
 pub mod scenario_file;
 mod signals;
 pub mod tally;
@@ -38,6 +40,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Mutants(arguments) => mutants::mutants(&arguments),
+        Command::Chain { seed, until } => again::serve(seed, until),
         Command::Keys => {
             print!("{}", scenario_file::keys_as_table());
             ExitCode::SUCCESS

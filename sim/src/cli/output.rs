@@ -21,6 +21,11 @@ impl Output {
         Ok(Self { path: path.into(), file })
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes all of it.
     ///
     /// # Errors

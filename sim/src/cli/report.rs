@@ -1,6 +1,8 @@
 //! What is told in the end, in every form.
 
+pub mod html;
 pub mod json;
+pub mod junit;
 pub mod text;
 
 use super::exit::Outcome;
@@ -44,6 +46,8 @@ pub struct ScenarioReport {
     pub description: String,
     /// Its file.
     pub path: String,
+    /// It is a saved failure.
+    pub is_saved: bool,
     /// What its runs came to.
     pub tally: Tally,
     /// How long threads were busy with it, all together.
@@ -122,9 +126,10 @@ impl Speed {
     }
 }
 
-/// The command that runs one seed of a scenario again.
-pub fn again(path: &str, seed: u64) -> String {
-    format!("doubletick-sim run {} --from {seed} --seeds 1", quoted(path))
+/// The command that runs one seed of a scenario again, or a saved failure.
+pub fn again(report: &ScenarioReport, seed: u64) -> String {
+    let path = quoted(&report.path);
+    if report.is_saved { format!("doubletick-sim run {path}") } else { format!("doubletick-sim run {path} --from {seed} --seeds 1") }
 }
 
 /// A word as a shell takes it.

@@ -1,19 +1,23 @@
 //! `doubletick-sim run`: many seeds of many scenarios.
 
-use super::arguments::RunArguments;
+use super::again;
+use super::arguments::{LAST_SEED, RunArguments, SAMPLE};
 use super::exit::{Outcome, UNWRITTEN, USAGE};
 use super::output::Output;
 use super::panics::run_seed;
 use super::pool::{self, Work};
 use super::progress::{Progress, State};
 use super::report::{self, End, Report, ScenarioReport, quoted};
-use super::tally::Tally;
+use super::saved;
+use super::tally::{Repeated, Tally};
 use super::targets::{self, Target};
 use super::{commit, signals};
-use crate::run::Run;
+use crate::fault::FaultKind;
+use crate::run::{Run, Verdict};
 use core::ops::ControlFlow;
 use core::time::Duration;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -43,6 +47,9 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     }
 }
 
+/// Makes a report.
+type Write = fn(&Report) -> String;
+
 /// What is run, checked.
 struct Plan<'a> {
     arguments: &'a RunArguments,
@@ -51,17 +58,26 @@ struct Plan<'a> {
     seeds: Option<u64>,
     jobs: usize,
     cores: usize,
-    json: Option<Output>,
+    commit: Option<String>,
+    outputs: Vec<(Output, Write)>,
 }
 
 impl<'a> Plan<'a> {
     fn new(arguments: &'a RunArguments) -> Result<Self, String> {
-        let targets = targets::find(&arguments.paths)?;
+        let mut targets = targets::find(&arguments.paths)?;
+        targets.iter_mut().for_each(|target| again::perhaps_impure(&mut target.scenario));
+        // Saved failures come first.
+        targets.sort_by_key(|target| target.saved.is_none());
+        if targets.iter().all(|target| target.saved.is_some())
+            && (arguments.seeds.is_some() || arguments.faults.is_some() || arguments.from.or(arguments.commit).is_some())
+        {
+            return Err("saved failures have their own seeds: --seeds, --faults, --from and --commit say nothing about them".into());
+        }
         let from = arguments.from.or(arguments.commit).unwrap_or_default();
         let limited = arguments.faults.is_some() || arguments.time.is_some();
         let seeds = arguments.seeds.or_else(|| (!limited).then_some(SEEDS));
         if let Some(seeds) = seeds
-            && from.checked_add(seeds).is_none()
+            && from.checked_add(seeds).is_none_or(|end| end > LAST_SEED)
         {
             return Err(format!("--seeds {seeds} from {from} on: there are not so many"));
         }
@@ -73,8 +89,21 @@ impl<'a> Plan<'a> {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = arguments.jobs.map_or(cores, usize::from);
-        let json = arguments.json.as_deref().map(Output::open).transpose()?;
-        Ok(Self { arguments, targets, from, seeds, jobs, cores, json })
+        let reports: [(_, Write); 3] =
+            [(&arguments.json, report::json::write), (&arguments.junit, report::junit::write), (&arguments.html, report::html::write)];
+        let mut outputs: Vec<(Output, Write)> = Vec::new();
+        for (path, write) in reports.into_iter().filter_map(|(path, write)| path.as_deref().map(|path| (path, write))) {
+            if outputs.iter().any(|(other, _)| other.path() == path) {
+                return Err(format!("{}: two reports cannot be the same file", path.display()));
+            }
+            outputs.push((Output::open(path)?, write));
+        }
+        if let Some(folder) = &arguments.save {
+            let wrong = |error: std::io::Error| format!("{}: {error}", folder.display());
+            std::fs::create_dir_all(folder).map_err(wrong)?;
+            tempfile_in(folder).map_err(wrong)?;
+        }
+        Ok(Self { arguments, targets, from, seeds, jobs, cores, commit: commit::current(), outputs })
     }
 
     /// The command that runs the same again. What comes of it does not depend on the number of jobs.
@@ -85,8 +114,11 @@ impl<'a> Plan<'a> {
             add(format_args!(" --all"));
         }
         self.arguments.paths.iter().for_each(|path| add(format_args!(" {}", quoted(&path.display().to_string()))));
-        add(format_args!(" --from {}", self.from));
-        if let Some(seeds) = self.seeds {
+        let only_saved = self.targets.iter().all(|target| target.saved.is_some());
+        if !only_saved {
+            add(format_args!(" --from {}", self.from));
+        }
+        if let Some(seeds) = self.seeds.filter(|_| !only_saved) {
             add(format_args!(" --seeds {seeds}"));
         }
         if let Some(faults) = self.arguments.faults {
@@ -94,6 +126,12 @@ impl<'a> Plan<'a> {
         }
         if let Some(time) = self.arguments.time {
             add(format_args!(" --time {}ms", time.as_millis()));
+        }
+        if self.arguments.twice != SAMPLE {
+            add(format_args!(" --twice {}", self.arguments.twice));
+        }
+        if self.arguments.without != SAMPLE {
+            add(format_args!(" --without {}", self.arguments.without));
         }
         if self.arguments.fail_fast {
             add(format_args!(" --fail-fast"));
@@ -109,21 +147,65 @@ impl<'a> Plan<'a> {
         pool::work(&mut turns, self.jobs, |job: Job| {
             let began = Instant::now();
             let run = run_seed(&self.targets[job.target].scenario, job.seed);
-            Done { target: job.target, run, busy: began.elapsed() }
+            let busy = began.elapsed();
+            let repeated = self.repeat(&job, &run);
+            let save = self.to_be_saved(&job, &run);
+            Done { target: job.target, run: Run { checkpoints: Vec::new(), ..run }, busy, repeated, save }
         });
         turns.progress.end();
+        turns.saving.iter().for_each(|line| println!("{line}"));
         turns.report()
     }
 
-    fn write(&self, report: &Report) -> Result<(), String> {
-        self.json.as_ref().map_or(Ok(()), |file| file.write(&report::json::write(report)))
+    /// Runs a seed once more, if it is one of those.
+    fn repeat(&self, job: &Job, run: &Run) -> Repeated {
+        let Target { scenario, saved, .. } = &self.targets[job.target];
+        let sampled = |every: u64| every > 0 && job.turn.is_multiple_of(every) && saved.is_none();
+        let twice = sampled(self.arguments.twice) || run.verdict != Verdict::Clean;
+        let fired: Vec<FaultKind> = FaultKind::ALL.into_iter().filter(|kind| run.ledger.of(*kind).fired > 0).collect();
+        let without = (sampled(self.arguments.without) && !fired.is_empty()).then(|| {
+            // Seeds that follow on each other try one kind after the other.
+            let kind = fired[(job.turn / self.arguments.without) as usize % fired.len()];
+            let mut scenario = scenario.clone();
+            scenario.without.push(kind);
+            (kind, ending(&run_seed(&scenario, job.seed)) != ending(run))
+        });
+        Repeated { twice: twice.then(|| again::again(scenario, run)), without, drift: saved.as_ref().and_then(|saved| saved.drift(run)) }
     }
+
+    /// The file of a failure, while its hashes are at hand.
+    fn to_be_saved(&self, job: &Job, run: &Run) -> Option<String> {
+        let Target { scenario, saved, .. } = &self.targets[job.target];
+        match &run.verdict {
+            Verdict::Failed(failure) if self.arguments.save.is_some() && saved.is_none() => {
+                Some(saved::write(scenario, run, failure, self.commit.as_deref()))
+            }
+            Verdict::Failed(_) | Verdict::Clean => None,
+        }
+    }
+
+    fn write(&self, report: &Report) -> Result<(), String> {
+        self.outputs.iter().map(|(file, write)| file.write(&write(report))).fold(Ok(()), Result::and)
+    }
+}
+
+/// Whether a file can be made in a folder.
+fn tempfile_in(folder: &Path) -> std::io::Result<()> {
+    let path = folder.join(format!(".{}", std::process::id()));
+    std::fs::File::create_new(&path)?;
+    std::fs::remove_file(&path)
+}
+
+/// What a run came to, for the question whether a fault mattered.
+fn ending(run: &Run) -> (bool, crate::run::Work) {
+    (run.verdict == Verdict::Clean, run.work)
 }
 
 /// One seed of one scenario.
 struct Job {
     target: usize,
     seed: u64,
+    turn: u64,
 }
 
 /// What came of it.
@@ -131,15 +213,20 @@ struct Done {
     target: usize,
     run: Run,
     busy: Duration,
+    repeated: Repeated,
+    save: Option<String>,
 }
 
-/// The scenarios take turns, one seed each.
+/// Saved failures come first. Then the scenarios take turns, one seed each.
 struct Turns<'a> {
     plan: &'a Plan<'a>,
     began: Instant,
     progress: Progress,
     /// Whose turn it is, and in which turn.
     next: (usize, u64),
+    /// So many saved failures come before the scenarios.
+    saved: usize,
+    saving: Vec<String>,
     scenarios: Vec<(Tally, Duration)>,
     fired: u64,
     failed: u64,
@@ -151,7 +238,8 @@ impl<'a> Turns<'a> {
     fn new(plan: &'a Plan<'a>) -> Self {
         let scenarios = plan.targets.iter().map(|_| (Tally::default(), Duration::ZERO)).collect();
         let (began, progress) = (Instant::now(), Progress::new());
-        Self { plan, began, progress, next: (0, 0), scenarios, fired: 0, failed: 0, merged: 0, end: End::Done }
+        let saved = plan.targets.iter().filter(|target| target.saved.is_some()).count();
+        Self { plan, began, progress, next: (0, 0), saved, saving: Vec::new(), scenarios, fired: 0, failed: 0, merged: 0, end: End::Done }
     }
 
     /// How much is done of what is to be done, by the limit that is nearest.
@@ -169,12 +257,13 @@ impl<'a> Turns<'a> {
             name: target.scenario.name.clone(),
             description: target.scenario.description.clone(),
             path: target.path.display().to_string(),
+            is_saved: target.saved.is_some(),
             tally,
             busy,
         });
         Report {
             command: self.plan.command(false),
-            commit: commit::current(),
+            commit: self.plan.commit.clone(),
             from: self.plan.from,
             end: self.end,
             scenarios: scenarios.collect(),
@@ -191,6 +280,9 @@ impl Work for Turns<'_> {
 
     fn next(&mut self) -> Option<Job> {
         let (target, turn) = self.next;
+        if target == self.scenarios.len() {
+            return None;
+        }
         if signals::stopped() {
             self.end = End::Interrupted;
             return None;
@@ -202,19 +294,28 @@ impl Work for Turns<'_> {
         if self.plan.seeds.is_some_and(|seeds| turn >= seeds) {
             return None;
         }
-        let seed = self.plan.from.checked_add(turn)?;
-        self.next = if target + 1 < self.scenarios.len() { (target + 1, turn) } else { (0, turn + 1) };
-        Some(Job { target, seed })
+        let seed = self.plan.from.checked_add(turn).filter(|seed| *seed <= LAST_SEED)?;
+        self.next = if target + 1 < self.scenarios.len() { (target + 1, turn) } else { (self.saved, turn + 1) };
+        let saved = self.plan.targets[target].saved.as_ref();
+        Some(Job { target, seed: saved.map_or(seed, |saved| saved.seed), turn })
     }
 
-    fn merge(&mut self, Done { target, run, busy }: Done) -> ControlFlow<()> {
+    fn merge(&mut self, Done { target, run, busy, repeated, save }: Done) -> ControlFlow<()> {
         let (tally, sum) = &mut self.scenarios[target];
-        let failed_before = tally.failed;
-        tally.add(&run);
+        let failed_before = tally.failed + tally.unlike;
+        tally.add(&run, repeated);
         *sum += busy;
         self.merged += 1;
         self.fired += run.ledger.fired();
-        self.failed += tally.failed - failed_before;
+        self.failed += tally.failed + tally.unlike - failed_before;
+        let named = tally.clusters.values().any(|cluster| cluster.seeds.contains(&run.seed));
+        if let (Some(text), Some(folder), true) = (save, &self.plan.arguments.save, named) {
+            let path = saved::path(folder, &self.plan.targets[target].scenario, run.seed);
+            self.saving.push(match std::fs::write(&path, text) {
+                Ok(()) => format!("saved as {}", path.display()),
+                Err(error) => format!("not saved: {}: {error}", path.display()),
+            });
+        }
         if self.failed > 0 && self.plan.arguments.fail_fast {
             self.end = End::FirstFailure;
             return ControlFlow::Break(());
@@ -225,7 +326,7 @@ impl Work for Turns<'_> {
                 self.end = End::Done;
                 ControlFlow::Break(())
             }
-            Some(_) if turn_ends && self.fired == 0 && self.scenarios[0].0.seeds >= IDLE_TURNS => {
+            Some(_) if turn_ends && self.fired == 0 && self.scenarios[target].0.seeds >= IDLE_TURNS => {
                 self.end = End::NothingFires;
                 ControlFlow::Break(())
             }

@@ -5,6 +5,7 @@
 
 use super::keys::{Field, KEYS, Key, LENGTH, MILLION, WEIGHT, has_length};
 use super::nearest::nearest;
+use super::saved::{self, Saved};
 use crate::fault::FaultKind;
 use crate::scenario::{Bounds, Operation, Scenario, Setting};
 use core::ops::{Range, RangeInclusive};
@@ -19,10 +20,14 @@ type Value<'a> = Spanned<DeValue<'a>>;
 /// # Errors
 /// A line that names the file and the place.
 pub fn read(path: &Path) -> Result<Scenario, String> {
+    read_any(path).map(|(scenario, _)| scenario)
+}
+
+pub(super) fn read_any(path: &Path) -> Result<(Scenario, Option<Saved>), String> {
     let from = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| format!("{from}: {error}"))?;
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    parse(&text, &from, &name)
+    parse_any(&text, &from, &name)
 }
 
 /// Reads a scenario.
@@ -30,10 +35,19 @@ pub fn read(path: &Path) -> Result<Scenario, String> {
 /// # Errors
 /// A line that says `from` and the place.
 pub fn parse(text: &str, from: &str, name: &str) -> Result<Scenario, String> {
+    parse_any(text, from, name).map(|(scenario, _)| scenario)
+}
+
+/// Reads a scenario, by itself or in a saved failure.
+pub(super) fn parse_any(text: &str, from: &str, name: &str) -> Result<(Scenario, Option<Saved>), String> {
     let source = Source { text, from };
     let table = DeTable::parse(text).map_err(|error| source.wrong(error.span().unwrap_or_default(), error.message()))?;
-    let scenario = Scenario { name: name.into(), description: String::new(), ..Scenario::default() };
-    source.scenario(table.get_ref(), scenario)
+    let (table, scenario) = (table.get_ref(), Scenario { name: name.into(), description: String::new(), ..Scenario::default() });
+    if saved::is_one(table) {
+        saved::read(&source, table, scenario).map(|(scenario, saved)| (scenario, Some(saved)))
+    } else {
+        source.scenario(table, scenario).map(|scenario| (scenario, None))
+    }
 }
 
 /// A text, and where it comes from.
@@ -206,14 +220,24 @@ impl Source<'_> {
 
 /// A scenario as a file holds it, with everything that differs from the calm one, and a description in any case.
 pub fn write(scenario: &Scenario) -> String {
-    let (mut scenario, mut calm) = (scenario.clone(), Scenario { description: String::new(), ..Scenario::default() });
+    let calm = Scenario { description: String::new(), ..Scenario::default() };
+    write_over(scenario, Some(calm), "")
+}
+
+/// A scenario with all that it says, so that it stays what it is whatever the calm one becomes. It stands in a table of that name.
+pub(super) fn write_all(scenario: &Scenario, table: &str) -> String {
+    format!("[{table}]\n{}", write_over(scenario, None, &format!("{table}.")))
+}
+
+fn write_over(scenario: &Scenario, mut base: Option<Scenario>, prefix: &str) -> String {
+    let mut scenario = scenario.clone();
     let mut text = String::new();
     for key in KEYS {
         let value = match &key.field {
             Field::Text(field) => toml::Value::from(field(&mut scenario).as_str()).to_string(),
-            Field::Number(_, get, _) if get(&scenario) == get(&calm) => continue,
+            Field::Number(_, get, _) if base.as_ref().is_some_and(|base| get(&scenario) == get(base)) => continue,
             Field::Number(_, get, _) => get(&scenario).to_string(),
-            Field::Bounds(_, field) if field(&mut scenario) == field(&mut calm) => continue,
+            Field::Bounds(_, field) if base.as_mut().is_some_and(|base| field(&mut scenario) == field(base)) => continue,
             Field::Bounds(_, field) => show(*field(&mut scenario)),
         };
         line(&mut text, &format!("{} = {value}", key.name));
@@ -222,19 +246,19 @@ pub fn write(scenario: &Scenario) -> String {
         let names: Vec<String> = scenario.without.iter().map(|kind| format!("\"{kind}\"")).collect();
         line(&mut text, &format!("without = [{}]", names.join(", ")));
     }
-    let mut section = "\n[operations]\n";
+    let mut section = format!("\n[{prefix}operations]\n");
     for operation in Operation::ALL {
         let weight = scenario.weights[operation as usize];
-        if weight != calm.weights[operation as usize] {
-            text.push_str(core::mem::take(&mut section));
+        if base.as_ref().is_none_or(|base| weight != base.weights[operation as usize]) {
+            text.push_str(&core::mem::take(&mut section));
             line(&mut text, &format!("{} = {weight}", operation.name()));
         }
     }
-    let mut section = "\n[faults]\n";
+    let mut section = format!("\n[{prefix}faults]\n");
     for kind in FaultKind::ALL {
         let Setting { per_million, length } = scenario.faults[kind as usize];
         if per_million > 0 {
-            text.push_str(core::mem::take(&mut section));
+            text.push_str(&core::mem::take(&mut section));
             let value = if has_length(kind) {
                 format!("{{ per_million = {per_million}, ms = {} }}", show(length))
             } else {

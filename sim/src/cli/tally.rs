@@ -1,6 +1,7 @@
 //! What many runs came to, in memory that does not grow with their number.
 
 use super::exit::Outcome;
+use super::saved::Drift;
 use crate::fault::{FaultKind, Ledger};
 use crate::oracle::Oracle;
 use crate::run::{Failure, FailureKind, Run, Verdict, Work};
@@ -34,6 +35,36 @@ pub struct Tally {
     pub work: Work,
     /// The failures by their signatures.
     pub clusters: BTreeMap<String, Cluster>,
+    /// How often a seed was run again without a fault, by its kind.
+    pub mattered: BTreeMap<FaultKind, Mattered>,
+    /// Seeds that were run again in a fresh process.
+    pub twice: u64,
+    /// How many of those came out different.
+    pub unlike: u64,
+    /// The first of them, with what differs.
+    pub differences: Vec<(u64, String)>,
+    /// If it is a saved failure: where its run is another than the one that was saved.
+    pub drift: Option<Drift>,
+}
+
+/// How often a seed was run again without a fault that had fired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mattered {
+    /// How often.
+    pub tried: u64,
+    /// How often it ended differently: another verdict, or other counts of what was done.
+    pub mattered: u64,
+}
+
+/// What came of running a seed once more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repeated {
+    /// If it was run in a fresh process: what differs, if anything does.
+    pub twice: Option<Result<(), String>>,
+    /// If it was run without a fault that had fired: which, and whether it ended differently.
+    pub without: Option<(FaultKind, bool)>,
+    /// If it is a saved failure: where its run is another than the one that was saved.
+    pub drift: Option<Drift>,
 }
 
 /// Failures that are probably the same.
@@ -50,8 +81,22 @@ pub struct Cluster {
 }
 
 impl Tally {
-    /// Adds a run.
-    pub fn add(&mut self, run: &Run) {
+    /// Adds a run, and what came of running it once more.
+    pub fn add(&mut self, run: &Run, repeated: Repeated) {
+        let Repeated { twice, without, drift } = repeated;
+        self.twice += u64::from(twice.is_some());
+        if let Some(Err(difference)) = twice {
+            self.unlike += 1;
+            if self.differences.len() < SEEDS_NAMED {
+                self.differences.push((run.seed, difference));
+            }
+        }
+        if let Some((kind, mattered)) = without {
+            let count = self.mattered.entry(kind).or_default();
+            count.tried += 1;
+            count.mattered += u64::from(mattered);
+        }
+        self.drift = drift.or(self.drift);
         self.seeds += 1;
         self.steps += run.steps;
         self.virtual_ms += run.virtual_ms;
@@ -91,6 +136,13 @@ impl Tally {
             *sum += count;
         }
         add_work(&mut self.work, &other.work);
+        self.twice += other.twice;
+        self.unlike += other.unlike;
+        for (kind, count) in &other.mattered {
+            let sum = self.mattered.entry(*kind).or_default();
+            sum.tried += count.tried;
+            sum.mattered += count.mattered;
+        }
     }
 
     /// Faults that never fired although they were on in many runs, and oracles that compared nothing in as many.
@@ -111,7 +163,8 @@ impl Tally {
     pub fn outcome(&self) -> Outcome {
         let failures = self.clusters.values().map(|cluster| cluster.kind.into());
         let inert = if self.inert().is_empty() { Outcome::Clean } else { Outcome::Inert };
-        failures.chain([inert]).max().expect("there is at least one")
+        let unlike = if self.unlike == 0 { Outcome::Clean } else { Outcome::Nondeterminism };
+        failures.chain([inert, unlike]).max().expect("there is at least one")
     }
 }
 

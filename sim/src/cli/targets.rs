@@ -1,5 +1,6 @@
 //! Which scenarios are run.
 
+use super::saved::Saved;
 use super::scenario_file;
 use crate::scenario::Scenario;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ pub struct Target {
     pub path: PathBuf,
     /// What it says.
     pub scenario: Scenario,
+    /// If it is a saved failure, its one seed and what its run was like.
+    pub(crate) saved: Option<Saved>,
 }
 
 /// Finds and reads the files. A folder stands for the files in it, in the order of their names, and not for the folders in it: what lies
@@ -30,11 +33,11 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<Target>, String> {
     }
     let mut targets: Vec<Target> = Vec::new();
     for path in files {
-        let scenario = scenario_file::read(&path).map_err(|error| if path.exists() { error } else { missing(&path) })?;
+        let (scenario, saved) = scenario_file::read_any(&path).map_err(|error| if path.exists() { error } else { missing(&path) })?;
         if let Some(other) = targets.iter().find(|other| other.scenario.name == scenario.name) {
             return Err(format!("{} and {} are both called {}", other.path.display(), path.display(), scenario.name));
         }
-        targets.push(Target { path, scenario });
+        targets.push(Target { path, scenario, saved });
     }
     Ok(targets)
 }

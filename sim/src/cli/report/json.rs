@@ -34,7 +34,13 @@ fn scenario(report: &ScenarioReport) -> Value {
     value["path"] = report.path.as_str().into();
     value["outcome"] = report.tally.outcome().name().into();
     value["inert"] = report.tally.inert().into();
-    value["failures"] = report.tally.clusters.iter().map(|(signature, cluster)| failure(&report.path, signature, cluster)).collect();
+    let difference = |(seed, what): &(u64, String)| json!({"seed": seed, "difference": what, "again": again(report, *seed)});
+    value["differences"] = report.tally.differences.iter().map(difference).collect();
+    value["drift"] = report.tally.drift.map_or(
+        Value::Null,
+        |drift| json!({"same_until_step": drift.same, "differs_at_step": drift.differs, "failed_at_step": drift.failed_at}),
+    );
+    value["failures"] = report.tally.clusters.iter().map(|(signature, cluster)| failure(report, signature, cluster)).collect();
     value["speed"] = speed(Speed::new(&report.tally, report.busy, 1));
     value
 }
@@ -43,7 +49,14 @@ fn tally(tally: &Tally) -> Value {
     let faults = FaultKind::ALL.into_iter().map(|kind| (kind, tally.ledger.of(kind))).filter(|(_, count)| count.configured > 0);
     let faults: Map<String, Value> = faults
         .map(|(kind, count)| {
-            let value = json!({"configured": count.configured, "offered": count.offered, "fired": count.fired});
+            let without = tally.mattered.get(&kind).copied().unwrap_or_default();
+            let value = json!({
+                "configured": count.configured,
+                "offered": count.offered,
+                "fired": count.fired,
+                "tried_without": without.tried,
+                "mattered": without.mattered,
+            });
             (kind.name().into(), value)
         })
         .collect();
@@ -55,6 +68,8 @@ fn tally(tally: &Tally) -> Value {
         "steps": tally.steps,
         "virtual_ms": tally.virtual_ms,
         "fired": tally.ledger.fired(),
+        "run_twice": tally.twice,
+        "nondeterministic": tally.unlike,
         "faults": faults,
         "comparisons": oracles,
         "work": {
@@ -68,7 +83,7 @@ fn tally(tally: &Tally) -> Value {
     })
 }
 
-fn failure(path: &str, signature: &str, cluster: &Cluster) -> Value {
+fn failure(report: &ScenarioReport, signature: &str, cluster: &Cluster) -> Value {
     json!({
         "signature": signature,
         "kind": crate::cli::exit::Outcome::from(cluster.kind).name(),
@@ -78,7 +93,7 @@ fn failure(path: &str, signature: &str, cluster: &Cluster) -> Value {
         "step": cluster.first.step,
         "detail": cluster.first.detail,
         "last_steps": cluster.first.last_steps,
-        "again": cluster.seeds.first().map(|seed| again(path, *seed)),
+        "again": cluster.seeds.first().map(|seed| again(report, *seed)),
     })
 }
 

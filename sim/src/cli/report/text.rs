@@ -2,8 +2,9 @@
 
 use super::{End, Report, ScenarioReport, again};
 use crate::cli::exit::Outcome;
+use crate::cli::saved::Drift;
 use crate::cli::tally::Cluster;
-use crate::fault::FaultKind;
+use crate::fault::{Count, FaultKind};
 use crate::oracle::Oracle;
 use std::fmt::Write;
 
@@ -26,9 +27,12 @@ pub fn write(report: &Report) -> String {
     let faults = FaultKind::ALL.into_iter().filter(|kind| total.ledger.of(*kind).configured > 0).map(|kind| (kind, total.ledger.of(kind)));
     for (number, (kind, count)) in faults.enumerate() {
         if number == 0 {
-            put(&mut text, format_args!("\n{:18} {:>9} {:>15} {:>13}", "fault", "on in", "offered", "fired"));
+            put(&mut text, format_args!("\n{:18} {:>9} {:>15} {:>13} {:>15}", "fault", "on in", "offered", "fired", "mattered"));
         }
-        put(&mut text, format_args!("{:18} {:>9} {:>15} {:>13}", kind.name(), count.configured, count.offered, count.fired));
+        let without = total.mattered.get(&kind).copied().unwrap_or_default();
+        let mattered = if without.tried == 0 { "-".into() } else { format!("{} of {}", without.mattered, without.tried) };
+        let Count { configured, offered, fired } = count;
+        put(&mut text, format_args!("{:18} {configured:>9} {offered:>15} {fired:>13} {mattered:>15}", kind.name()));
     }
     put(&mut text, format_args!("\n{:18} {:>15}", "oracle", "comparisons"));
     for oracle in Oracle::ALL {
@@ -37,6 +41,19 @@ pub fn write(report: &Report) -> String {
     for scenario in &report.scenarios {
         for what in scenario.tally.inert() {
             put(&mut text, format_args!("\ninert: {}: {what}", scenario.name));
+        }
+        for (seed, difference) in &scenario.tally.differences {
+            let (name, again) = (&scenario.name, again(scenario, *seed));
+            put(&mut text, format_args!("\nnondeterminism: {name}: seed {seed}: {difference}\n  again: {again}"));
+        }
+        if let Some(Drift { same, differs, failed_at }) = scenario.tally.drift {
+            let name = &scenario.name;
+            put(
+                &mut text,
+                format_args!(
+                    "\nnote: {name}: drifted at step {differs} at the latest, and not before {same}; it had failed at step {failed_at}"
+                ),
+            );
         }
         for (signature, cluster) in &scenario.tally.clusters {
             text.push('\n');
@@ -57,7 +74,7 @@ fn failure(scenario: &ScenarioReport, signature: &str, cluster: &Cluster) -> Str
     if let Some(seed) = cluster.seeds.first() {
         let Cluster { first, .. } = cluster;
         text += &format!("  seed {seed}, step {}: {}: {}\n", first.step, first.oracle, first.detail);
-        text += &format!("  again: {}\n", again(&scenario.path, *seed));
+        text += &format!("  again: {}\n", again(scenario, *seed));
     }
     text
 }
@@ -73,9 +90,11 @@ fn summary(report: &Report) -> String {
         End::NothingFires => ", given up, for nothing fired",
     };
     format!(
-        "{} seeds, {} failed, {} faults fired, in {}.{:03} s{end}: {}\nper second and core: {} faults, {} steps, {}.{:03} seeds\n",
+        "{} seeds, {} failed, {} of {} run twice came out different, {} faults fired, in {}.{:03} s{end}: {}\nper second and core: {} faults, {} steps, {}.{:03} seeds\n",
         total.seeds,
         total.failed,
+        total.unlike,
+        total.twice,
         total.ledger.fired(),
         speed.millis / 1000,
         speed.millis % 1000,
