@@ -153,9 +153,14 @@ pub fn counter(value: &[u8]) -> Option<u64> {
     value.try_into().ok().map(u64::from_le_bytes)
 }
 
-/// What a row holds after a [`Write::Max`] or [`Write::Add`] on what it held before. A row that holds no counter counts as zero.
+/// What a row holds after a write on what it held before. A [`Write::Max`] or [`Write::Add`] on what is no counter takes the first eight
+/// bytes of it for one, with zeros where there are fewer: that is what FoundationDB does, and every store does the same.
 pub fn merge(before: Option<&[u8]>, write: &Write) -> Option<Vec<u8>> {
-    let held = before.and_then(counter).unwrap_or(0);
+    let mut held = [0; 8];
+    for (byte, found) in held.iter_mut().zip(before.unwrap_or_default()) {
+        *byte = *found;
+    }
+    let held = u64::from_le_bytes(held);
     match write {
         Write::Set(_, value) => Some(value.clone()),
         Write::Clear(_) => None,
@@ -226,12 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn a_maximum_never_goes_back_and_garbage_counts_as_nothing() {
+    fn a_maximum_never_goes_back_and_of_what_is_no_counter_eight_bytes_count() {
         let key = Key::new(b"k");
         let ten = 10_u64.to_le_bytes();
         assert_eq!(merge(Some(&ten), &Write::Max(key, 3)), Some(ten.to_vec()));
         assert_eq!(merge(Some(&ten), &Write::Add(key, 3)), Some(13_u64.to_le_bytes().to_vec()));
-        assert_eq!(merge(Some(b"bad"), &Write::Max(key, 3)), Some(3_u64.to_le_bytes().to_vec()));
+        assert_eq!(merge(Some(&[200, 1]), &Write::Add(key, 3)), Some(459_u64.to_le_bytes().to_vec()));
+        assert_eq!(merge(Some(b"more than eight"), &Write::Max(key, 3)), Some(b"more tha".to_vec()));
         assert_eq!(merge(None, &Write::Clear(key)), None);
     }
 }

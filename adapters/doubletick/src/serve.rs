@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use doubletick_embedded::{Embedded, Options};
 use doubletick_server::{Running, Server, StartError};
@@ -24,7 +25,8 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Failure> {
             settings.server.connections
         );
     }
-    match settings.store {
+    match &settings.store {
+        StoreKind::Fdb(file) => serve_on_cluster(settings, file),
         StoreKind::Embedded => {
             let store = Embedded::open(&settings.data, Options::default()).map_err(|error| Failure::Trouble(error.to_string()))?;
             serve_with(settings, store)
@@ -34,6 +36,25 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Failure> {
             serve_with(settings, Memory::new())
         }
     }
+}
+
+#[cfg(feature = "fdb")]
+fn serve_on_cluster(settings: &Settings, file: &Path) -> Result<(), Failure> {
+    let trouble = |error: &dyn std::fmt::Display| Failure::Trouble(error.to_string());
+    let network = doubletick_fdb::Network::start(settings.cluster.library.as_deref()).map_err(|error| trouble(&error))?;
+    tracing::info!(version = network.version(), "FoundationDB's client library is loaded");
+    let options = doubletick_fdb::Options { prefix: settings.cluster.prefix.clone(), ..doubletick_fdb::Options::new(file) };
+    let waiting = tokio::runtime::Builder::new_current_thread().build().map_err(|error| trouble(&error))?;
+    let store = waiting.block_on(doubletick_fdb::Fdb::open(&network, options)).map_err(|error| trouble(&error))?;
+    // The network goes last.
+    let served = serve_with(settings, store);
+    drop(network);
+    served
+}
+
+#[cfg(not(feature = "fdb"))]
+fn serve_on_cluster(_: &Settings, _: &Path) -> Result<(), Failure> {
+    Err(Failure::Usage("this program was built without FoundationDB: build it with `cargo build --release --features fdb`".into()))
 }
 
 fn serve_with<S: Store>(settings: &Settings, store: S) -> Result<(), Failure> {
@@ -112,7 +133,8 @@ fn advice(error: &StartError) -> String {
 fn banner(settings: &Settings, addr: SocketAddr) -> String {
     // Cargo tells the programs that it runs where it is itself.
     let program = if std::env::var_os("CARGO").is_some() { "cargo run --release --" } else { "doubletick" };
-    let data = match settings.store {
+    let data = match &settings.store {
+        StoreKind::Fdb(file) => format!("keeps its data on the cluster of {}", file.display()),
         StoreKind::Embedded => format!("keeps its data in {}", settings.data.display()),
         StoreKind::Memory => "keeps its data in memory only".to_owned(),
     };

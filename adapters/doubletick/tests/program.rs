@@ -175,6 +175,10 @@ fn what_is_wrong_with_the_configuration_is_one_line_and_exit_code_2() {
     let missing = dir.0.join("missing.toml");
     for (arguments, says) in [
         (vec!["config", "--check", "--shards", "0"], "shards = \"0\" (--shards): must be a whole number from 1 to 256"),
+        (
+            vec!["serve", "--store", "redis"],
+            "store = \"redis\" (--store): must be embedded, memory, or fdb: and the path of a cluster file",
+        ),
         (vec!["serve", "--listen", "here"], "listen = \"here\" (--listen): must be an address and port"),
         (vec!["--config", unknown.to_str().unwrap()], "there is no key gateway.windows; did you mean gateway.window?"),
         (vec!["--config", missing.to_str().unwrap()], "missing.toml: No such file"),

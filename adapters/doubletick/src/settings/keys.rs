@@ -38,20 +38,22 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "store",
         help: "Where the data is kept",
-        allowed: "embedded or memory",
+        allowed: "embedded, memory, or fdb: and the path of a cluster file, such as fdb:/etc/foundationdb/fdb.cluster",
         set: |settings, text| {
-            settings.store = match text {
-                "embedded" => StoreKind::Embedded,
-                "memory" => StoreKind::Memory,
+            settings.store = match (text, text.strip_prefix("fdb:")) {
+                ("embedded", _) => StoreKind::Embedded,
+                ("memory", _) => StoreKind::Memory,
+                (_, Some(file)) => StoreKind::Fdb(path(file)?),
                 _ => return None,
             };
             Some(())
         },
         show: |settings| {
-            Some(show_text(match settings.store {
-                StoreKind::Embedded => "embedded",
-                StoreKind::Memory => "memory",
-            }))
+            Some(match &settings.store {
+                StoreKind::Embedded => show_text("embedded"),
+                StoreKind::Memory => show_text("memory"),
+                StoreKind::Fdb(file) => show_text(format_args!("fdb:{}", file.display())),
+            })
         },
     },
     Key {
@@ -107,6 +109,20 @@ pub(super) const KEYS: &[Key] = &[
         allowed: "a length of time from 0s to 10m, such as 500ms, 10s, 2m or 1h",
         set: |settings, text| put(&mut settings.server.drain_deadline, length(text, Millis(0)..=Millis::seconds(600))),
         show: |settings| Some(show_length(settings.server.drain_deadline)),
+    },
+    Key {
+        name: "fdb.prefix",
+        help: "What the keys of all rows in a FoundationDB cluster begin with",
+        allowed: "from 1 to 64 bytes",
+        set: |settings, text| put(&mut settings.cluster.prefix, (1..=64).contains(&text.len()).then(|| text.to_owned())),
+        show: |settings| Some(show_text(&settings.cluster.prefix)),
+    },
+    Key {
+        name: "fdb.library",
+        help: "FoundationDB's client library; without it, where the system has libfdb_c.so",
+        allowed: "the path of a file",
+        set: |settings, text| put(&mut settings.cluster.library, path(text).map(Some)),
+        show: |settings| settings.cluster.library.as_ref().map(|path| show_text(path.display())),
     },
     Key {
         name: "tls.certificate",

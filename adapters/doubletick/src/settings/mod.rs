@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) server: Config,
     pub(crate) store: StoreKind,
     pub(crate) data: PathBuf,
+    pub(crate) cluster: Cluster,
     pub(crate) log_level: Targets,
     pub(crate) log_format: Format,
     /// The files for TLS, until it is known that both are there.
@@ -30,12 +31,23 @@ pub(crate) struct Settings {
 }
 
 /// Where the data is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreKind {
     /// On this machine's disk.
     Embedded,
     /// In the process, as long as that lives.
     Memory,
+    /// On the FoundationDB cluster that a file names.
+    Fdb(PathBuf),
+}
+
+/// How a FoundationDB cluster is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cluster {
+    /// What the keys of all rows begin with.
+    pub(crate) prefix: String,
+    /// The client library's file, if it is not where the system finds it.
+    pub(crate) library: Option<PathBuf>,
 }
 
 /// What was chosen by flags and environment variables, unchecked.
@@ -60,6 +72,7 @@ impl Default for Settings {
             server: Config::default(),
             store: StoreKind::Embedded,
             data: PathBuf::from("doubletick-data"),
+            cluster: Cluster { prefix: "doubletick".into(), library: None },
             log_level: Targets::new().with_default(LevelFilter::INFO),
             log_format: Format::Compact,
             certificate: None,

@@ -6,10 +6,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate of the workspace, the crates of the workspace that it may depend on.
-const MAY: [(&str, &[&str]); 13] = [
+const MAY: [(&str, &[&str]); 14] = [
     ("doubletick-core", &[]),
     ("doubletick-sim", &["doubletick-core"]),
     ("doubletick-wire", &["doubletick-core"]),
+    ("doubletick-fdb", &["doubletick-core", "doubletick-fdb-loader", "doubletick-store"]),
     ("doubletick-fdb-loader", &[]),
     ("doubletick-fdb-sandbox", &[]),
     ("doubletick-fdb-sandbox-c", &["doubletick-fdb-sandbox"]),
@@ -27,6 +28,7 @@ const MAY: [(&str, &[&str]); 13] = [
             "doubletick-client",
             "doubletick-core",
             "doubletick-embedded",
+            "doubletick-fdb",
             "doubletick-server",
             "doubletick-store",
             "doubletick-wire",

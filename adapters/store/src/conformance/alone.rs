@@ -77,15 +77,16 @@ pub fn the_last_write_of_a_row_in_a_transaction_prevails<H: Harness>(harness: &H
 }
 
 /// See the name.
-pub fn maximum_and_sum_start_from_nothing_and_take_garbage_for_nothing<H: Harness>(harness: &H) {
+pub fn maximum_and_sum_start_from_nothing_and_take_eight_bytes_of_anything_for_a_number<H: Harness>(harness: &H) {
     let store = harness.store();
     let ten = 10_u64.to_le_bytes().to_vec();
     let cases = [
         (None, 3, 3, 3),
         (Some(ten.clone()), 3, 10, 13),
         (Some(ten), 30, 30, 40),
-        (Some(b"garbage".to_vec()), 3, 3, 3),
-        (Some(b"too long a number".to_vec()), 0, 0, 0),
+        (Some(vec![1]), 3, 3, 4),
+        (Some(b"garbage".to_vec()), 3, 0x65_6761_6272_6167, 0x65_6761_6272_616a),
+        (Some(b"eight!!! and more".to_vec()), 0, 0x2121_2174_6867_6965, 0x2121_2174_6867_6965),
         (Some(u64::MAX.to_le_bytes().to_vec()), 2, u64::MAX, 1),
     ];
     block_on(async {

@@ -93,7 +93,7 @@ macro_rules! conformance {
         $crate::conformance! { $harness;
             a_value_is_read_back_and_a_cleared_row_is_gone
             the_last_write_of_a_row_in_a_transaction_prevails
-            maximum_and_sum_start_from_nothing_and_take_garbage_for_nothing
+            maximum_and_sum_start_from_nothing_and_take_eight_bytes_of_anything_for_a_number
             a_scan_keeps_to_its_bounds_its_limit_and_its_direction
             what_was_answered_is_seen_by_whoever_comes_next
             the_largest_values_keys_and_transactions_are_kept

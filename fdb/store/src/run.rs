@@ -1,0 +1,148 @@
+//! One transaction: rounds of reads, one commit, and again from the start when others got ahead of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use doubletick_core::store::{Failure, Key, Read, Scan, Transaction, Write};
+use doubletick_store::fetched::Fetched;
+use doubletick_store::limits::check_writes;
+use foundationdb::options::{MutationType, StreamingMode};
+use foundationdb::{FdbError, KeySelector, RangeOption};
+use futures_util::future::try_join_all;
+
+use crate::Fdb;
+use crate::fate::{Fate, fate};
+
+/// How often a transaction that others keep getting ahead of is run, before its caller is told to try again later.
+const ATTEMPTS: u32 = 10;
+
+/// Runs a transaction to its answer, or to the reason why there is none.
+pub(crate) async fn run<T: Transaction>(store: Fdb, transaction: T) -> Result<T::Answer, Failure> {
+    let counts = &store.shared.counts;
+    let mut attempt = store.begin().map_err(|error| failed(error, false))?;
+    for _ in 0..ATTEMPTS {
+        count(&counts.attempts, 1);
+        let mut fetched = Fetched::default();
+        let ran = loop {
+            match fetched.run(&transaction) {
+                Ok(commit) => break Ok(commit),
+                Err(reads) => {
+                    if let Err(error) = fetch(&store, &attempt, &mut fetched, reads).await {
+                        break Err(error);
+                    }
+                }
+            }
+        };
+        let again = match ran {
+            Ok(commit) if commit.writes.is_empty() => {
+                // All of it was read from one state, which is where it comes in the order.
+                count(&counts.answered, 1);
+                return Ok(commit.answer);
+            }
+            Ok(commit) => {
+                write(&store, &attempt, &commit.writes);
+                let writes = commit.writes.len() as u64;
+                match attempt.commit().await {
+                    Ok(_) => {
+                        count(&counts.answered, 1);
+                        count(&counts.writes, writes);
+                        return Ok(commit.answer);
+                    }
+                    Err(error) => {
+                        let code = FdbError::from_code(error.code());
+                        count(&counts.unknown, u64::from(fate(code, true) == Fate::Unknown));
+                        refuse(code, true)?;
+                        error.on_error().await
+                    }
+                }
+            }
+            Err(error) => {
+                refuse(error, false)?;
+                attempt.on_error(error).await
+            }
+        };
+        attempt = again.map_err(|error| failed(error, false))?;
+    }
+    Err(Failure::Retry)
+}
+
+/// Fetches one round of reads, all at once.
+async fn fetch(store: &Fdb, attempt: &foundationdb::Transaction, fetched: &mut Fetched, reads: Vec<Read>) -> Result<(), FdbError> {
+    count(&store.shared.counts.rounds, 1);
+    count(&store.shared.counts.reads, reads.len() as u64);
+    for found in try_join_all(reads.into_iter().map(|read| read_one(store, attempt, read))).await? {
+        match found {
+            Found::Row(key, value) => fetched.put_row(key, value),
+            Found::Rows(scan, rows) => fetched.put_scan(scan, rows),
+        }
+    }
+    Ok(())
+}
+
+enum Found {
+    Row(Key, Option<Vec<u8>>),
+    Rows(Scan, Vec<(Key, Vec<u8>)>),
+}
+
+async fn read_one(store: &Fdb, attempt: &foundationdb::Transaction, read: Read) -> Result<Found, FdbError> {
+    match read {
+        Read::Row(key) => {
+            let value = attempt.get(&store.name(&key), false).await?;
+            Ok(Found::Row(key, value.map(|value| value.to_vec())))
+        }
+        Read::Rows(scan) => Ok(Found::Rows(scan, rows(store, attempt, &scan).await?)),
+    }
+}
+
+async fn rows(store: &Fdb, attempt: &foundationdb::Transaction, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, FdbError> {
+    let (from, to) = (store.name(&scan.from), store.name(&scan.to));
+    let mut rows = Vec::new();
+    let mut next = Some(RangeOption {
+        limit: Some(scan.limit as usize),
+        mode: StreamingMode::WantAll,
+        reverse: scan.reverse,
+        ..RangeOption::from((KeySelector::first_greater_or_equal(from), KeySelector::first_greater_or_equal(to)))
+    });
+    let mut iteration = 1;
+    while let Some(range) = next {
+        let page = attempt.get_range(&range, iteration, false).await?;
+        rows.extend(page.iter().map(|row| (Key::new(&row.key()[store.shared.rows.len()..]), row.value().to_vec())));
+        next = range.next_range(&page);
+        iteration += 1;
+    }
+    Ok(rows)
+}
+
+fn write(store: &Fdb, attempt: &foundationdb::Transaction, writes: &[Write]) {
+    check_writes(writes);
+    for write in writes {
+        let name = store.name(write.key());
+        match write {
+            Write::Set(_, value) => attempt.set(&name, value),
+            Write::Clear(_) => attempt.clear(&name),
+            Write::Max(_, least) => attempt.atomic_op(&name, &least.to_le_bytes(), MutationType::Max),
+            Write::Add(_, more) => attempt.atomic_op(&name, &more.to_le_bytes(), MutationType::Add),
+        }
+    }
+}
+
+/// Passes over what may be run again; all else is the end.
+fn refuse(error: FdbError, committing: bool) -> Result<(), Failure> {
+    if fate(error, committing) == Fate::Again { Ok(()) } else { Err(failed(error, committing)) }
+}
+
+/// What the caller hears.
+fn failed(error: FdbError, committing: bool) -> Failure {
+    match fate(error, committing) {
+        Fate::Again => Failure::Retry,
+        Fate::Unknown => Failure::Unknown,
+        Fate::Unavailable => {
+            tracing::warn!(code = error.code(), reason = error.message(), "the cluster refuses a transaction, or does not answer");
+            Failure::Unavailable
+        }
+        Fate::Mistake => panic!("a transaction that FoundationDB does not take: {} ({})", error.message(), error.code()),
+    }
+}
+
+fn count(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
