@@ -15,6 +15,8 @@ use std::thread;
 
 /// Jobs under way or waiting to be merged, for each thread. One slow job holds up as many fast ones.
 const AHEAD: u64 = 64;
+/// Jobs handed to a thread: one that it does, and one that it will find as soon as it is done. The end does not wait for more.
+const AT_HAND: u64 = 2;
 /// How often [`Work::tick`] is called when nothing comes in.
 const TICK: Duration = Duration::from_millis(200);
 /// As much as the main thread of a program usually has.
@@ -67,9 +69,11 @@ pub fn work<W: Work>(work: &mut W, threads: usize, run: impl Fn(W::Job) -> W::Do
             thread.spawn_scoped(scope, worker).expect("a thread can be started");
         }
 
+        let threads = threads.max(1) as u64;
         let (mut handed_out, mut merged, mut waiting, mut ended) = (0, 0, BTreeMap::new(), false);
         loop {
-            while !ended && handed_out < merged + AHEAD * threads.max(1) as u64 {
+            let done = |waiting: &BTreeMap<u64, W::Done>| merged + waiting.len() as u64;
+            while !ended && handed_out < (merged + AHEAD * threads).min(done(&waiting) + AT_HAND * threads) {
                 match work.next() {
                     Some(job) => {
                         hand_out.send((handed_out, job)).expect("the workers wait for jobs");

@@ -1,5 +1,6 @@
 //! What is told in the end, in every form.
 
+pub mod annotations;
 pub mod html;
 pub mod json;
 pub mod junit;

@@ -13,7 +13,7 @@ use super::tally::{Repeated, Tally};
 use super::targets::{self, Target};
 use super::{commit, signals};
 use crate::fault::FaultKind;
-use crate::run::{Run, Verdict};
+use crate::run::{FailureKind, Run, Verdict};
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     };
     println!("{}", plan.command(true));
     let report = plan.run();
-    print!("{}", report::text::write(&report));
+    print!("{}{}", report::text::write(&report), report::annotations::write(&report));
     match plan.write(&report) {
         Ok(()) => report.outcome().into(),
         Err(line) => {
@@ -177,7 +177,7 @@ impl<'a> Plan<'a> {
     fn to_be_saved(&self, job: &Job, run: &Run) -> Option<String> {
         let Target { scenario, saved, .. } = &self.targets[job.target];
         match &run.verdict {
-            Verdict::Failed(failure) if self.arguments.save.is_some() && saved.is_none() => {
+            Verdict::Failed(failure) if failure.kind != FailureKind::Inert && self.arguments.save.is_some() && saved.is_none() => {
                 Some(saved::write(scenario, run, failure, self.commit.as_deref()))
             }
             Verdict::Failed(_) | Verdict::Clean => None,

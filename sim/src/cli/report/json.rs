@@ -65,6 +65,7 @@ fn tally(tally: &Tally) -> Value {
     json!({
         "seeds": tally.seeds,
         "failed": tally.failed,
+        "delivered_nothing": tally.empty,
         "steps": tally.steps,
         "virtual_ms": tally.virtual_ms,
         "fired": tally.ledger.fired(),

@@ -1,0 +1,135 @@
+//! What the exit codes say, and what is said about a failure.
+
+use super::{CALM, Dir, LATE, ends_with, out, sim};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+#[test]
+fn a_clean_run_ends_with_zero_and_its_first_line_runs_it_again() {
+    let dir = Dir::new("clean");
+    let calm = dir.file("calm.toml", CALM);
+    let first = ends_with(0, &["run", &calm, "--seeds", "3", "--commit", "0000001"]);
+    let line = first.lines().next().unwrap();
+    assert!(line.starts_with(&format!("doubletick-sim run {calm} --from 1048576 --seeds 3 --jobs ")), "{line}");
+    let words: Vec<&str> = line.split(' ').skip(1).collect();
+    let again = ends_with(0, &words);
+    let without_times =
+        |text: &str| text.lines().filter(|line| !line.contains(" in ") && !line.contains("per second")).collect::<Vec<_>>().join("\n");
+    assert_eq!(without_times(&again), without_times(&first));
+}
+
+#[test]
+fn what_did_not_happen_in_time_is_liveness_and_comes_with_the_command_that_shows_it() {
+    let dir = Dir::new("late");
+    let late = dir.file("late.toml", LATE);
+    let text = ends_with(11, &["run", &late, "--seeds", "2"]);
+    assert!(text.contains("liveness: late: ") && text.contains("CONVERGENCE"), "{text}");
+    let again = text.lines().find_map(|line| line.trim().strip_prefix("again: doubletick-sim ")).unwrap();
+    let one = ends_with(11, &again.split(' ').collect::<Vec<_>>());
+    assert!(one.contains("1 seeds, 1 failed"), "{one}");
+}
+
+#[test]
+fn the_first_failure_ends_a_run_that_was_asked_to() {
+    let dir = Dir::new("fast");
+    let late = dir.file("late.toml", LATE);
+    for jobs in ["1", "3"] {
+        let text = ends_with(11, &["run", &late, "--seeds", "50", "--fail-fast", "--jobs", jobs]);
+        assert!(text.contains("1 seeds, 1 failed") && text.contains("up to the first failure"), "{text}");
+    }
+}
+
+#[test]
+fn a_run_in_which_nothing_is_delivered_is_inert() {
+    let dir = Dir::new("inert");
+    let file = dir
+        .file("inert.toml", &CALM.replace("trouble_ms = 20_000\npace_ms = [500, 2_000]", "trouble_ms = [1_000, 2_000]\npace_ms = 2_000"));
+    let text = ends_with(14, &["run", &file, "--seeds", "3"]);
+    assert!(text.contains("inert: inert: nothing was delivered in "), "{text}");
+}
+
+#[test]
+fn an_impure_world_is_caught_at_its_first_differing_step_with_both_sides() {
+    if !cfg!(debug_assertions) {
+        return; // The switch is in builds for tests only.
+    }
+    let dir = Dir::new("impure");
+    let calm = dir.file("calm.toml", CALM);
+    for from in [1, 2, 77, 100] {
+        let output = sim(&["run", &calm, "--seeds", "1"]).env("DOUBLETICK_SIM_IMPURE_FROM", from.to_string()).output().unwrap();
+        let text = out(&output);
+        assert_eq!(output.status.code(), Some(13), "{text}");
+        let line = text.lines().find(|line| line.starts_with("nondeterminism: calm: seed 0: ")).unwrap();
+        let (_, sides) =
+            line.split_once(&format!("the first step that differs is {from}: on one side {from} at ")).unwrap_or_else(|| panic!("{line}"));
+        let (one, other) = sides.split_once(", on the other ").unwrap();
+        let hash = |side: &str| side.rsplit(['(', ')']).nth(1).unwrap().to_owned();
+        assert_eq!(hash(one).len(), 16);
+        assert_ne!(hash(one), hash(other), "{line}");
+    }
+    let pure = ends_with(0, &["run", &calm, "--seeds", "3", "--twice", "1"]);
+    assert!(pure.contains("0 of 3 run twice came out different"), "{pure}");
+}
+
+#[test]
+fn a_failure_is_saved_and_fails_again_and_says_where_it_drifts_once_it_is_fixed() {
+    let dir = Dir::new("saved");
+    let (late, folder) = (dir.file("late.toml", LATE), dir.path("saved"));
+    let text = ends_with(11, &["run", &late, "--seeds", "1", "--from", "7", "--save", &folder]);
+    assert!(text.contains("saved as ") && text.contains("late-7.toml"), "{text}");
+    let again = ends_with(11, &["run", &folder]);
+    assert!(again.contains("late-7: 1 of 1 seeds") && !again.contains("drifted"), "{again}");
+    // As if the core had become faster: the same file, in a world in which all arrives.
+    let saved = dir.read("saved/late-7.toml");
+    let fixed = saved.replace("settle_ms = 1\n", "settle_ms = 420_000\n").replace("latency_ms = [2500, 4000]", "latency_ms = [1, 2]");
+    assert_ne!(fixed, saved);
+    dir.file("saved/late-7.toml", &fixed);
+    let again = ends_with(0, &["run", &folder]);
+    assert!(again.contains("note: late-7: drifted at step"), "{again}");
+}
+
+#[test]
+fn only_a_service_that_reads_them_gets_annotations() {
+    let dir = Dir::new("annotations");
+    let late = dir.file("late.toml", LATE);
+    let run = |service: Option<&str>| {
+        let mut command = sim(&["run", &late, "--seeds", "1"]);
+        service.map(|name| command.env(name, "true"));
+        out(&command.output().unwrap())
+    };
+    assert!(!run(None).contains("::error"));
+    let line = run(Some("GITHUB_ACTIONS"));
+    let line = line.lines().find(|line| line.starts_with("::error file=")).unwrap();
+    assert!(line.contains("title=liveness in late::CONVERGENCE") && line.contains("%0Aagain: doubletick-sim run "), "{line}");
+}
+
+#[test]
+fn a_signal_ends_a_run_with_the_report_so_far() {
+    for signal in ["INT", "TERM"] {
+        let dir = Dir::new(&format!("signal-{signal}"));
+        let report = dir.path("report.json");
+        let mut child = sim(&["run", "scenarios/calm.toml", "--seeds", "1000000000", "--json", &report])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut String::new()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let killed = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let mut rest = String::new();
+        stdout.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+        assert!(rest.contains(", interrupted: interrupted"), "{rest}");
+        let json: serde_json::Value = serde_json::from_str(&dir.read("report.json")).unwrap();
+        assert_eq!(json["end"], "interrupted");
+        assert!(json["total"]["seeds"].as_u64().unwrap() > 0, "{json}");
+    }
+}
+
+#[test]
+fn time_ends_a_run() {
+    let text = ends_with(0, &["run", "scenarios/calm.toml", "--time", "300ms"]);
+    assert!(text.contains("until the time was over: clean"), "{text}");
+}
