@@ -1,7 +1,7 @@
 //! The command line around the simulator: arguments, files, threads, reports. What is in here reads clocks and files and starts threads; what
 //! is outside of it, in this crate, never does.
 //!
-//! Reading order: [`arguments`] and [`exit`] (what goes in, what comes out), [`scenario_file`] and [`targets`] (what is run), [`run`] (the
+//! Reading order: [`arguments`] and [`exit`] (what goes in, what comes out), [`scenario_file`] and [`targets`] (what is run), `run` (the
 //! seeds), [`pool`] (the threads), [`tally`] (what they came to), [`report`] (how that is told).
 
 mod again;

@@ -1,7 +1,7 @@
 //! Worker threads around worlds that know nothing of threads.
 //!
 //! Jobs are numbered as they are handed out, and their results are merged in that order, so what comes of them does not depend on how many
-//! threads there are or on which of them was faster. At most [`AHEAD`] jobs a thread are under way or waiting to be merged, so memory does
+//! threads there are or on which of them was faster. At most `AHEAD` jobs a thread are under way or waiting to be merged, so memory does
 //! not grow with their number.
 
 use core::ops::ControlFlow;
