@@ -75,6 +75,9 @@ pub struct RunArguments {
     /// Stops at the first failure
     #[arg(long)]
     pub fail_fast: bool,
+    /// Every coverage mark of the core must be reached, or the run is inert; for long runs of a build with the feature `probes`
+    #[arg(long)]
+    pub marks: bool,
     /// Saves failures in a folder, one file each, up to five of each scenario and cluster
     #[arg(long, value_name = "FOLDER")]
     pub save: Option<PathBuf>,

@@ -9,6 +9,7 @@ pub mod arguments;
 mod commit;
 pub mod exit;
 mod keys;
+mod marks;
 mod mutants;
 mod nearest;
 mod output;

@@ -7,6 +7,7 @@ pub mod junit;
 pub mod text;
 
 use super::exit::Outcome;
+use super::marks;
 use super::tally::Tally;
 use core::time::Duration;
 
@@ -74,6 +75,8 @@ pub struct Report {
     pub cores: usize,
     /// How long it took.
     pub elapsed: Duration,
+    /// A coverage mark that was not reached is red.
+    pub marks_demanded: bool,
 }
 
 impl Report {
@@ -84,6 +87,13 @@ impl Report {
         total
     }
 
+    /// Coverage marks that this build knows and no seed has reached, if they all had to be.
+    pub fn marks_missing(&self) -> Vec<&'static str> {
+        let passed = self.total().marks;
+        let missing = marks::known().into_iter().enumerate().filter(|(mark, _)| passed.get(*mark).copied().unwrap_or_default() == 0);
+        missing.filter(|_| self.marks_demanded).map(|(_, known)| known.name).collect()
+    }
+
     /// The worst of all.
     pub fn outcome(&self) -> Outcome {
         let end = match self.end {
@@ -91,7 +101,8 @@ impl Report {
             End::NothingFires => Outcome::Inert,
             End::Done | End::Time | End::FirstFailure => Outcome::Clean,
         };
-        self.scenarios.iter().map(|scenario| scenario.tally.outcome()).chain([end]).max().expect("there is at least one")
+        let marks = if self.marks_missing().is_empty() { Outcome::Clean } else { Outcome::Inert };
+        self.scenarios.iter().map(|scenario| scenario.tally.outcome()).chain([end, marks]).max().expect("there is at least one")
     }
 
     /// How fast it was.

@@ -11,7 +11,7 @@ use super::report::{self, End, Report, ScenarioReport, quoted};
 use super::saved;
 use super::tally::{Repeated, Tally};
 use super::targets::{self, Target};
-use super::{commit, signals};
+use super::{commit, marks, signals};
 use crate::fault::FaultKind;
 use crate::run::{FailureKind, Run, Verdict};
 use core::ops::ControlFlow;
@@ -81,6 +81,9 @@ impl<'a> Plan<'a> {
         {
             return Err(format!("--seeds {seeds} from {from} on: there are not so many"));
         }
+        if arguments.marks && marks::known().is_empty() {
+            return Err("--marks: this build knows no marks: cargo run --release -p doubletick-sim --features probes -- run …".into());
+        }
         let calm = |target: &Target| target.scenario.faults.iter().all(|setting| setting.per_million == 0);
         if let Some(faults) = arguments.faults
             && targets.iter().all(calm)
@@ -133,6 +136,9 @@ impl<'a> Plan<'a> {
         if self.arguments.without != SAMPLE {
             add(format_args!(" --without {}", self.arguments.without));
         }
+        if self.arguments.marks {
+            add(format_args!(" --marks"));
+        }
         if self.arguments.fail_fast {
             add(format_args!(" --fail-fast"));
         }
@@ -145,12 +151,14 @@ impl<'a> Plan<'a> {
     fn run(&self) -> Report {
         let mut turns = Turns::new(self);
         pool::work(&mut turns, self.jobs, |job: Job| {
+            // What the last job ran once more is not of interest.
+            let _of_the_last = marks::take();
             let began = Instant::now();
             let run = run_seed(&self.targets[job.target].scenario, job.seed);
-            let busy = began.elapsed();
+            let (busy, marks) = (began.elapsed(), marks::take());
             let repeated = self.repeat(&job, &run);
             let save = self.to_be_saved(&job, &run);
-            Done { target: job.target, run: Run { checkpoints: Vec::new(), ..run }, busy, repeated, save }
+            Done { target: job.target, run: Run { checkpoints: Vec::new(), ..run }, busy, marks, repeated, save }
         });
         turns.progress.end();
         turns.saving.iter().for_each(|line| println!("{line}"));
@@ -213,6 +221,7 @@ struct Done {
     target: usize,
     run: Run,
     busy: Duration,
+    marks: Vec<u64>,
     repeated: Repeated,
     save: Option<String>,
 }
@@ -270,6 +279,7 @@ impl<'a> Turns<'a> {
             jobs: self.plan.jobs,
             cores: self.plan.cores,
             elapsed: self.began.elapsed(),
+            marks_demanded: self.plan.arguments.marks,
         }
     }
 }
@@ -300,10 +310,11 @@ impl Work for Turns<'_> {
         Some(Job { target, seed: saved.map_or(seed, |saved| saved.seed), turn })
     }
 
-    fn merge(&mut self, Done { target, run, busy, repeated, save }: Done) -> ControlFlow<()> {
+    fn merge(&mut self, Done { target, run, busy, marks, repeated, save }: Done) -> ControlFlow<()> {
         let (tally, sum) = &mut self.scenarios[target];
         let failed_before = tally.failed + tally.unlike;
         tally.add(&run, repeated);
+        marks::add(&mut tally.marks, &marks);
         *sum += busy;
         self.merged += 1;
         self.fired += run.ledger.fired();

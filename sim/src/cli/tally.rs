@@ -1,6 +1,7 @@
 //! What many runs came to, in memory that does not grow with their number.
 
 use super::exit::Outcome;
+use super::marks;
 use super::saved::Drift;
 use crate::fault::{FaultKind, Ledger};
 use crate::oracle::Oracle;
@@ -31,6 +32,8 @@ pub struct Tally {
     pub virtual_ms: u64,
     /// What became of the faults.
     pub ledger: Ledger,
+    /// How often each coverage mark was passed, if this build knows any.
+    pub marks: Vec<u64>,
     /// Comparisons, by [`Oracle`].
     pub oracles: [u64; Oracle::ALL.len()],
     /// What was done.
@@ -142,6 +145,7 @@ impl Tally {
             *sum += count;
         }
         add_work(&mut self.work, &other.work);
+        marks::add(&mut self.marks, &other.marks);
         self.twice += other.twice;
         self.unlike += other.unlike;
         for (kind, count) in &other.mattered {

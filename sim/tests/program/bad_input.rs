@@ -29,6 +29,9 @@ fn arguments_that_make_no_sense_are_refused() {
     run(&["--sedes", "3"], "--seeds");
     run(&["--faults", "10"], "no scenario that was named has any fault");
     run(&["--all"], "cannot be used with");
+    if !cfg!(feature = "probes") {
+        run(&["--marks"], "this build knows no marks");
+    }
     run(&[&calm], "both called calm");
     refuses(&["run"], "not provided");
     refuses(&["walk"], "walk");

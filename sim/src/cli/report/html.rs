@@ -3,6 +3,7 @@
 use super::junit::escaped;
 use super::{End, Report, ScenarioReport, Speed, again};
 use crate::cli::exit::Outcome;
+use crate::cli::marks;
 use crate::cli::tally::{Cluster, Tally};
 use crate::fault::FaultKind;
 use crate::oracle::Oracle;
@@ -10,7 +11,7 @@ use crate::oracle::Oracle;
 /// The page.
 pub fn write(report: &Report) -> String {
     let total = report.total();
-    let body = [head(report, &total), failures(report), scenarios(report), faults(&total), oracles(&total)].concat();
+    let body = [head(report, &total), failures(report), scenarios(report), faults(&total), oracles(&total), marks(&total)].concat();
     let title = format!("doubletick-sim: {}", report.outcome().name());
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -177,6 +178,27 @@ fn oracles(total: &Tally) -> String {
     let rows: String = Oracle::ALL.into_iter().map(row).collect();
     format!(
         "<h2>Oracles</h2>\n<div class=\"panel\"><table>\n<tr><th>invariant</th><th>comparisons</th><th></th></tr>\n{rows}</table></div>\n"
+    )
+}
+
+fn marks(total: &Tally) -> String {
+    let most = total.marks.iter().copied().max().unwrap_or_default();
+    let row = |(known, count): (marks::Known, &u64)| {
+        let class = if *count == 0 { " class=\"verdict bad\"" } else { "" };
+        let (name, what) = (escaped(known.name), escaped(known.what));
+        format!(
+            "<tr><td>{name}</td><td{class}>{}</td><td>{}</td><td class=\"wide\">{what}</td></tr>\n",
+            grouped(*count),
+            bars(most, None, *count)
+        )
+    };
+    let rows: String = marks::known().into_iter().zip(&total.marks).map(row).collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "<h2>Coverage marks</h2>\n<p class=\"quiet\">Rare branches of the core, and how often they were taken.</p>\n<div class=\"panel\"><table>\n\
+         <tr><th>mark</th><th>taken</th><th></th><th></th></tr>\n{rows}</table></div>\n"
     )
 }
 

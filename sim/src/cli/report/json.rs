@@ -1,6 +1,7 @@
 //! The report as JSON. What differs from run to run of the same seeds is in the objects `speed`, and nowhere else.
 
 use super::{Report, ScenarioReport, Speed, again};
+use crate::cli::marks;
 use crate::cli::tally::{Cluster, Tally};
 use crate::fault::FaultKind;
 use crate::oracle::Oracle;
@@ -20,6 +21,7 @@ pub fn write(report: &Report) -> String {
         "end": report.end.name(),
         "outcome": report.outcome().name(),
         "exit_code": report.outcome().code(),
+        "marks_missing": report.marks_missing(),
         "total": tally(&report.total()),
         "scenarios": report.scenarios.iter().map(scenario).collect::<Vec<_>>(),
         "speed": speed,
@@ -62,7 +64,10 @@ fn tally(tally: &Tally) -> Value {
         .collect();
     let oracles: Map<String, Value> =
         Oracle::ALL.into_iter().map(|oracle| (oracle.name().into(), tally.oracles[oracle as usize].into())).collect();
+    let marks: Map<String, Value> =
+        marks::known().into_iter().zip(&tally.marks).map(|(known, count)| (known.name.into(), (*count).into())).collect();
     json!({
+        "marks": marks,
         "seeds": tally.seeds,
         "failed": tally.failed,
         "delivered_nothing": tally.empty,

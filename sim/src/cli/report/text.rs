@@ -2,6 +2,7 @@
 
 use super::{End, Report, ScenarioReport, again};
 use crate::cli::exit::Outcome;
+use crate::cli::marks;
 use crate::cli::saved::Drift;
 use crate::cli::tally::Cluster;
 use crate::fault::{Count, FaultKind};
@@ -37,6 +38,14 @@ pub fn write(report: &Report) -> String {
     put(&mut text, format_args!("\n{:18} {:>15}", "oracle", "comparisons"));
     for oracle in Oracle::ALL {
         put(&mut text, format_args!("{:18} {:>15}", oracle.name(), total.oracles[oracle as usize]));
+    }
+    let known = marks::known();
+    if !known.is_empty() {
+        let reached = total.marks.iter().filter(|count| **count > 0).count();
+        put(&mut text, format_args!("\n{reached} of {} coverage marks reached", known.len()));
+    }
+    for mark in report.marks_missing() {
+        put(&mut text, format_args!("inert: the mark {mark} was never reached"));
     }
     for scenario in &report.scenarios {
         for what in scenario.tally.inert() {
