@@ -62,7 +62,8 @@ faults! {
     TooOld "too-old",
     /// A transaction stands still for long.
     StoreStall "store-stall",
-    /// A step of a transaction takes longer. It fires if another was committed meanwhile, or whoever waits for the answer met something else.
+    /// A step of a transaction takes longer. It fires if another was committed meanwhile, or if its answer, late by as much, comes after
+    /// something else that its gateway met.
     StoreJitter "store-jitter",
     /// The store refuses work for a while.
     Overload "overload",

@@ -45,8 +45,11 @@ pub(crate) struct Flight {
     steps: u64,
     batch: Arc<Batch>,
     stage: Stage,
-    /// When its next step is due.
+    /// When its next step would come without jitter.
     due: u64,
+    /// How many of its steps were late without having changed any order yet, and by how much in all. Their answer is late by that.
+    quiet: u64,
+    lag: u64,
     begun: u64,
     version: Version,
     /// What was fetched; `None` if everything is at hand.
@@ -80,6 +83,8 @@ impl World<'_> {
             batch,
             stage: Stage::Begin,
             due: 0,
+            quiet: 0,
+            lag: 0,
             begun: 0,
             version: Version::default(),
             fetched: None,
@@ -103,11 +108,15 @@ impl World<'_> {
         flight.steps += 1;
         let (who, counter) = (flight.who(), flight.number << 8 | flight.steps);
         flight.due = self.now + more + draws.within(who, What::Store, counter, bounds);
-        let mut at = flight.due;
-        if self.fault(FaultKind::StoreJitter, who, counter) {
-            at += self.size(FaultKind::StoreJitter, who, counter);
+        let due = flight.due;
+        let late = if self.fault(FaultKind::StoreJitter, who, counter) { self.size(FaultKind::StoreJitter, who, counter) } else { 0 };
+        if late > 0
+            && let Some(flight) = self.flights.get_mut(name)
+        {
+            flight.quiet += 1;
+            flight.lag += late;
         }
-        self.at(at, Event::Flight(name));
+        self.at(due + late, Event::Flight(name));
     }
 
     fn end(&mut self, name: Name, result: Result<Outcome, Failure>, more: u64) {
@@ -118,14 +127,15 @@ impl World<'_> {
     }
 
     pub(crate) fn fly(&mut self, name: Name) {
-        let Some(flight) = self.flights.get(name) else { return };
+        let (now, committed) = (self.now, self.committed);
+        let Some(flight) = self.flights.get_mut(name) else { return };
         let stage = flight.stage;
-        let touched = match (stage, flight.origin) {
-            (Stage::Answer, Origin::Host(host, _)) => self.hosts[host as usize].touched,
-            (Stage::Answer, Origin::Device(_)) => 0,
-            _ => self.committed,
-        };
-        self.moved(FaultKind::StoreJitter, flight.due, touched);
+        if stage != Stage::Answer && flight.quiet > 0 && committed > flight.due {
+            // It reads another state, or comes after a commit that it would have come before.
+            flight.quiet -= 1;
+            flight.lag -= now - flight.due;
+            self.fired(FaultKind::StoreJitter);
+        }
         match stage {
             Stage::Begin => self.begin(name),
             Stage::Run => self.run_flight(name),
@@ -241,6 +251,8 @@ impl World<'_> {
             batch,
             stage: Stage::Land,
             due: 0,
+            quiet: 0,
+            lag: 0,
             begun: flight.begun,
             version: flight.version,
             fetched: None,
@@ -344,6 +356,12 @@ impl World<'_> {
         }
         let Some(flight) = self.flights.remove(name) else { return };
         let Some(result) = flight.result else { return };
+        if let Origin::Host(host, _) = origin
+            && self.hosts[host as usize].touched > self.now.saturating_sub(flight.lag)
+        {
+            // The answer comes after something that it would have come before.
+            (0..flight.quiet).for_each(|_| self.fired(FaultKind::StoreJitter));
+        }
         match origin {
             Origin::Host(host, ticket) => self.tell_host(host, Input::Transacted(ticket, result)),
             Origin::Device(device) => self.registered(device, result),
