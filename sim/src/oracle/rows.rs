@@ -3,7 +3,7 @@
 
 use super::{Oracle, Oracles};
 use crate::store::Store;
-use doubletick_core::id::UserId;
+use doubletick_core::id::{DeviceId, UserId};
 use doubletick_core::rows::{self, Place, Row, StoredPresence, StoredWake, Topic};
 use doubletick_core::store::{Key, Write};
 use doubletick_core::time::Timestamp;
@@ -47,8 +47,8 @@ impl Oracles {
                 (Kind::LastSeen, Some(Place::LastSeen(user)), Write::Max(_, at)) => {
                     self.true_last_seen(user, Timestamp::from_millis(*at), "the store holds");
                 }
-                (Kind::WakeOfPresence, Some(Place::Wake(_, _, Topic::Presence(user))), Write::Set(_, value)) => {
-                    self.presence_told(user, value, store);
+                (Kind::WakeOfPresence, Some(Place::Wake(_, device, Topic::Presence(user))), Write::Set(_, value)) => {
+                    self.presence_told(user, device, value, store);
                 }
                 _ => {}
             }
@@ -65,8 +65,9 @@ impl Oracles {
         }
     }
 
-    /// Watchers are told what the sessions in the store say, in the transaction by which they come to say it.
-    fn presence_told(&mut self, user: UserId, value: &[u8], store: &Store) {
+    /// Watchers are told what the sessions in the store say, in the transaction by which they come to say it. One that has ceased to watch
+    /// in the same transaction may have been told what was true before.
+    fn presence_told(&mut self, user: UserId, watcher: DeviceId, value: &[u8], store: &Store) {
         let Ok(StoredWake::Presence(presence)) = StoredWake::decode(value) else { return };
         let online = match presence {
             StoredPresence::Hidden => return,
@@ -78,6 +79,9 @@ impl Oracles {
                 false
             }
         };
+        if store.latest(&rows::watcher(user, watcher).key).is_none() {
+            return;
+        }
         let there = self.is_connected(user, store);
         self.compare(Oracle::Presence, online == there, || {
             format!("watchers are told that {user} is online: {online}; that there is a session: {there}")
@@ -94,7 +98,7 @@ impl Oracles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Seq, SessionEpoch};
+    use doubletick_core::id::{ConversationId, GatewayId, MessageId, Seq, SessionEpoch};
 
     #[test]
     fn exactly_the_rows_of_interest_are_told_apart_from_the_others() {
