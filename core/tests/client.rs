@@ -362,3 +362,15 @@ fn what_is_refused_for_the_moment_is_sent_again_in_order_with_a_higher_attempt()
     let again: Vec<(u32, MessageId)> = sends(&device).iter().map(|(_, attempt, id)| (*attempt, *id)).collect();
     assert_eq!(again, [1, 2, 3].map(|n| (1, MessageId([n; 16]))));
 }
+
+#[test]
+fn a_client_that_is_turned_away_comes_back_when_it_is_told_and_not_before() {
+    for (told, earliest, latest) in [(1, 1_000, 61_000), (30, 30_000, 90_000), (1_000_000, 600_000, 660_000)] {
+        let mut device = Device::online();
+        device.input(Input::Disconnected { reason: None });
+        device.input(Input::Hurry);
+        device.input(Input::TurnedAway { retry_after: Millis::seconds(told) });
+        let wait = device.machine.poll_timeout().unwrap().since(device.now);
+        assert!((earliest..=latest).contains(&wait.0), "told {told} s, it waits {wait:?}");
+    }
+}

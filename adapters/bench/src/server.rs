@@ -44,6 +44,8 @@ impl Server {
             "registration-per-address-burst",
             "registration-overall-per-minute",
             "registration-overall-burst",
+            "arrivals-per-second",
+            "arrivals-burst",
             "gateway-send-per-second",
             "gateway-send-burst",
         ] {

@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::model::{Event, Status, Stop};
 use crate::seam::{self, Clock};
 use crate::server::Server;
-use crate::socket::{self, Link, LinkEvent};
+use crate::socket::{self, Link, LinkEvent, NoLink};
 use crate::storage::{Applied, Change, Contact, Job, Storage, StorageError, UserChange};
 
 /// Records that may wait to be stored before the connection and the application have to wait.
@@ -67,7 +67,7 @@ pub(crate) struct Driver {
     clock: Clock,
     machine: Machine,
     commands: mpsc::Receiver<Command>,
-    dialing: Option<Work<Result<Link, String>>>,
+    dialing: Option<Work<Result<Link, NoLink>>>,
     link: Option<Link>,
     /// Frames for the socket.
     unsent: Vec<ClientFrame>,
@@ -106,7 +106,7 @@ enum Chore {
 enum Step {
     Command(Option<Command>),
     Saved(Result<Applied, StorageError>),
-    Dialed(Result<Link, String>),
+    Dialed(Result<Link, NoLink>),
     Link(Option<LinkEvent>),
     Sent,
     Time,
@@ -167,9 +167,10 @@ impl Driver {
                     let fresh = Secret(seam::random());
                     self.machine.handle_input(now, Input::Connected { fresh });
                 }
-                Step::Dialed(Err(why)) => {
+                Step::Dialed(Err(NoLink { why, retry_after })) => {
                     self.why = why;
-                    self.machine.handle_input(now, Input::Disconnected { reason: None });
+                    let turned_away = |retry_after| Input::TurnedAway { retry_after };
+                    self.machine.handle_input(now, retry_after.map_or(Input::Disconnected { reason: None }, turned_away));
                 }
                 Step::Link(Some(LinkEvent::Frame(frame))) => self.machine.handle_input(now, Input::Frame(frame)),
                 Step::Link(Some(LinkEvent::Closed { reason, why })) => {

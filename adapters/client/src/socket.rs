@@ -2,6 +2,7 @@
 
 use doubletick_core::frame::{ClientFrame, CloseReason, ServerFrame};
 use doubletick_core::limits;
+use doubletick_core::time::Millis;
 use doubletick_wire::{SUBPROTOCOL, decode_server, encode_client};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -42,18 +43,33 @@ pub(crate) enum LinkEvent {
     },
 }
 
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) struct NoLink {
+    /// A sentence without its full stop.
+    pub(crate) why: String,
+    /// The server takes nobody for the moment, and said when to come back.
+    pub(crate) retry_after: Option<Millis>,
+}
+
+impl From<String> for NoLink {
+    fn from(why: String) -> Self {
+        Self { why, retry_after: None }
+    }
+}
+
 /// Makes a connection and its WebSocket.
 ///
 /// # Errors
-/// Why there is none: a sentence without its full stop.
-pub(crate) async fn connect(server: Server) -> Result<Link, String> {
+/// Why there is none.
+pub(crate) async fn connect(server: Server) -> Result<Link, NoLink> {
     let stream = server.connect().await?;
     let url = format!("ws://{}/v1/ws", server.authority());
     let opened = seam::within(PATIENCE, open(url, stream)).await;
-    opened.unwrap_or_else(|| Err(format!("the server at {} does not answer", server.authority())))
+    opened.unwrap_or_else(|| Err(format!("the server at {} does not answer", server.authority()).into()))
 }
 
-async fn open<S: Bytes + 'static>(url: String, stream: S) -> Result<Link, String> {
+async fn open<S: Bytes + 'static>(url: String, stream: S) -> Result<Link, NoLink> {
     let failed = |error: &dyn std::fmt::Display| format!("the server does not speak {SUBPROTOCOL}: {error}");
     let mut request = url.into_client_request().map_err(|error| failed(&error))?;
     request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
@@ -66,8 +82,15 @@ async fn open<S: Bytes + 'static>(url: String, stream: S) -> Result<Link, String
     // The answer's sub-protocol is compared with the one that was offered.
     let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
     let (ws, _) = opened.map_err(|error| {
-        let busy = matches!(&error, Error::Http(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE);
-        if busy { "the server takes no connection for the moment".to_owned() } else { failed(&error) }
+        if let Error::Http(answer) = &error
+            && answer.status() == StatusCode::SERVICE_UNAVAILABLE
+        {
+            let told = answer.headers().get("Retry-After").and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+            let retry_after = told.map(|seconds| Millis::seconds(seconds.into()));
+            NoLink { why: "the server takes no connection for the moment".to_owned(), retry_after }
+        } else {
+            failed(&error).into()
+        }
     })?;
     let (frames, outgoing) = mpsc::channel(OUTBOX);
     let (incoming, events) = mpsc::channel(INBOX);

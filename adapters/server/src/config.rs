@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use doubletick_core::gateway;
+use doubletick_core::rate::Rate;
 use doubletick_core::time::Millis;
 
 /// Limits, times and places of one server. The values are taken as they are: whoever reads them from a user has checked them.
@@ -17,6 +18,8 @@ pub struct Config {
     pub gateway: gateway::Config,
     /// Sockets that are open at a time, whatever they speak; at least 1.
     pub connections: usize,
+    /// How fast new WebSockets are taken. Whoever comes faster is told when to come back.
+    pub arrivals: Rate,
     /// How long a connection may take for its TLS handshake, for its first request, and for everything else before it is a WebSocket.
     pub handshake: Millis,
     /// How long a connection is kept open after the server has said goodbye, so that the peer can read it.
@@ -67,6 +70,7 @@ impl Default for Config {
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             gateway: gateway::Config::default(),
             connections: 16_000,
+            arrivals: Rate { per_second: 1_000, burst: 2_000 },
             handshake: Millis::seconds(10),
             linger: Millis::seconds(2),
             drain_spread: Millis::seconds(10),

@@ -15,6 +15,7 @@
 //! (8 KiB), its frames ([`limits::FRAME_BYTES`](doubletick_core::limits::FRAME_BYTES)), the bytes from one frame to the next, its time,
 //! what it does not read ([`Config::gateway`]), its number ([`Config::connections`]), its registrations ([`Registration`]).
 
+mod arrivals;
 mod config;
 mod connection;
 mod head;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
+use crate::arrivals::Arrivals;
 use crate::config::Config;
 use crate::connection::{self, Connection};
 use crate::head::{Head, NoHead, Replayed};
@@ -77,6 +78,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) sms: Arc<dyn SmsSender>,
     clock: Mutex<Clock>,
     meters: Mutex<Meters>,
+    arrivals: Mutex<Arrivals>,
     inboxes: Vec<Inbox>,
     next_conn: AtomicU64,
     tls: Option<TlsAcceptor>,
@@ -115,6 +117,7 @@ impl Server {
         let (hold, holds) = Passes::new();
         let (drain_spread, drain_deadline) = (config.drain_spread, config.drain_deadline);
         let meters = Meters::new(config.registration.per_address, config.registration.overall);
+        let arrivals = Arrivals::new(config.arrivals);
         let shared = Arc::new(Shared {
             config,
             store,
@@ -122,6 +125,7 @@ impl Server {
             sms,
             clock: Mutex::default(),
             meters: Mutex::new(meters),
+            arrivals: Mutex::new(arrivals),
             inboxes: inboxes.clone(),
             next_conn: AtomicU64::new(1),
             tls,
@@ -217,6 +221,12 @@ impl<S: Store> Shared<S> {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).admit(peer, now)
     }
 
+    /// Counts a WebSocket that is about to be opened, or says how long its client is to stay away.
+    fn admit_arrival(&self) -> Result<(), Millis> {
+        let now = self.now();
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).admit(now)
+    }
+
     /// A number for a connection, never given twice, and its shard. Connections are dealt out in turn.
     fn deal(&self) -> (ConnId, Inbox) {
         let number = self.next_conn.fetch_add(1, Ordering::Relaxed);
@@ -244,7 +254,7 @@ async fn accept<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, places:
             && shared.tls.is_none()
         {
             seam::spawn(async move {
-                seam::within(REFUSAL_TIME, turn_away(stream, &upgrade::BUSY)).await;
+                seam::within(REFUSAL_TIME, turn_away(stream, &upgrade::busy(upgrade::A_MOMENT))).await;
                 drop(slot);
             });
         }
@@ -306,18 +316,20 @@ async fn open<S: Store, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
             return None;
         }
-        Some(Ok(_)) if !shared.phase.is_serving() => upgrade::BUSY,
-        Some(Ok(mut head)) => match upgrade::accept(&head) {
-            Ok(answer) => {
-                seam::within(limit, stream.write_all(&answer)).await?.ok()?;
-                seam::within(limit, stream.flush()).await?.ok()?;
-                let (id, inbox) = shared.deal();
-                let limits = connection::Limits { linger: shared.config.linger, unflushed: shared.config.gateway.unflushed };
-                let rest = head.read.split_off(head.len);
-                return Some(Box::new(Connection::new(id, stream, rest, inbox, limits).await));
+        Some(Ok(_)) if !shared.phase.is_serving() => upgrade::busy(upgrade::A_MOMENT),
+        Some(Ok(mut head)) => {
+            match upgrade::accept(&head).and_then(|answer| shared.admit_arrival().map_err(upgrade::busy).map(|()| answer)) {
+                Ok(answer) => {
+                    seam::within(limit, stream.write_all(&answer)).await?.ok()?;
+                    seam::within(limit, stream.flush()).await?.ok()?;
+                    let (id, inbox) = shared.deal();
+                    let limits = connection::Limits { linger: shared.config.linger, unflushed: shared.config.gateway.unflushed };
+                    let rest = head.read.split_off(head.len);
+                    return Some(Box::new(Connection::new(id, stream, rest, inbox, limits).await));
+                }
+                Err(refusal) => refusal,
             }
-            Err(refusal) => refusal,
-        },
+        }
         Some(Err(NoHead::Gone)) => return None,
         Some(Err(NoHead::TooLarge)) => upgrade::LONG,
         Some(Err(NoHead::Malformed)) => upgrade::NOT_HTTP,

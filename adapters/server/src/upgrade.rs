@@ -1,8 +1,10 @@
 //! The opening handshake of a WebSocket (RFC 6455 §4.2), by hand: the stream stays what it is, so an idle connection costs no more than
 //! its own few buffers.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use doubletick_core::time::Millis;
 use doubletick_wire::SUBPROTOCOL;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -15,33 +17,39 @@ pub(crate) const PATH: &str = "/v1/ws";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     status: &'static str,
-    fields: &'static str,
+    fields: Cow<'static, str>,
     text: &'static str,
 }
 
+/// How long a client is to stay away when it is not known when there will be room.
+pub(crate) const A_MOMENT: Millis = Millis::seconds(5);
+
 /// The server takes no connection for the moment.
-pub(crate) const BUSY: Refusal = Refusal {
-    status: "503 Service Unavailable",
-    fields: "Retry-After: 5\r\n",
-    text: "The server takes no more connections for the moment.",
-};
+pub(crate) fn busy(retry_after: Millis) -> Refusal {
+    Refusal {
+        status: "503 Service Unavailable",
+        fields: format!("Retry-After: {}\r\n", retry_after.0.div_ceil(1000)).into(),
+        text: "The server takes no more connections for the moment.",
+    }
+}
 
 /// The head of the first request did not come in time.
-pub(crate) const LATE: Refusal = Refusal { status: "408 Request Timeout", fields: "", text: "The request did not come in time." };
+pub(crate) const LATE: Refusal =
+    Refusal { status: "408 Request Timeout", fields: Cow::Borrowed(""), text: "The request did not come in time." };
 
 /// The head of the first request is too long.
 pub(crate) const LONG: Refusal = Refusal {
     status: "431 Request Header Fields Too Large",
-    fields: "",
+    fields: Cow::Borrowed(""),
     text: "The head of the request is larger than 8 KiB, or has more than 64 fields.",
 };
 
 /// The first bytes are no HTTP.
-pub(crate) const NOT_HTTP: Refusal = Refusal { status: "400 Bad Request", fields: "", text: "This is no HTTP/1.1 request." };
+pub(crate) const NOT_HTTP: Refusal = Refusal { status: "400 Bad Request", fields: Cow::Borrowed(""), text: "This is no HTTP/1.1 request." };
 
 /// The answer to an opening handshake.
 pub(crate) fn accept(head: &Head) -> Result<Vec<u8>, Refusal> {
-    let refused = |status, fields, text| Err(Refusal { status, fields, text });
+    let refused = |status, fields: &'static str, text| Err(Refusal { status, fields: fields.into(), text });
     if head.method != "GET" {
         return refused("405 Method Not Allowed", "Allow: GET\r\n", "A WebSocket is opened with GET.");
     }

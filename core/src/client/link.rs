@@ -66,6 +66,8 @@ pub(super) struct Session {
 /// The first delay, and the longest.
 const RETRY_FIRST: Millis = Millis(500);
 const RETRY_LONGEST: Millis = Millis::seconds(60);
+/// The longest that a server can keep a client away: longer than any server asks for.
+const LONGEST_TOLD: Millis = Millis::seconds(600);
 /// A session that lasted this long was a good one.
 const GOOD_SESSION: Millis = Millis::seconds(10);
 /// How long the server may take to be heard after a ping, and to answer the greeting.
@@ -164,8 +166,21 @@ impl Client {
             self.due = None;
             return self.notice(Notice::Stopped(reason));
         }
+        self.wait(told.unwrap_or_default());
+    }
+
+    /// The server takes nobody for the moment.
+    pub(super) fn turned_away(&mut self, retry_after: Millis) {
+        if matches!(self.link, Link::Connecting) {
+            self.link = Link::Down;
+            self.wait(retry_after);
+        }
+    }
+
+    /// Waits for what the server has told, and then a while of its own choice.
+    fn wait(&mut self, told: Millis) {
         self.failures = self.failures.saturating_add(1);
-        let wait = told.unwrap_or_default().0 + self.back_off().0;
+        let wait = told.min(LONGEST_TOLD).0 + self.back_off().0;
         self.due = Some(self.now + Millis(wait));
         self.notice(Notice::Waiting(Millis(wait)));
     }

@@ -151,6 +151,7 @@ impl Client {
         match input {
             Input::Connected { fresh } => self.connected(fresh),
             Input::Disconnected { reason } => self.disconnected(reason),
+            Input::TurnedAway { retry_after } => self.turned_away(retry_after),
             Input::Frame(frame) => self.received(frame),
             Input::Saved { upto, new_after_all } => self.saved(upto, &new_after_all),
             Input::Compose(outgoing) => self.compose(outgoing),

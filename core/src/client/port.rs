@@ -176,6 +176,11 @@ pub enum Input {
         /// The WebSocket close code, if the server gave one of ours.
         reason: Option<CloseReason>,
     },
+    /// The connection could not be made, because the server takes none for the moment.
+    TurnedAway {
+        /// When to come back, by the server's word.
+        retry_after: Millis,
+    },
     /// A frame came.
     Frame(ServerFrame),
     /// Everything up to a record is stored, so that a crash cannot undo it.

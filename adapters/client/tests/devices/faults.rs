@@ -1,5 +1,7 @@
 use doubletick_client::{CloseReason, State, Status, Stop};
 
+use doubletick_core::rate::Rate;
+
 use crate::disk::Unsynced;
 use crate::world::{Device, House, run};
 
@@ -42,6 +44,24 @@ fn a_device_that_dies_with_a_message_half_written_sends_it_or_has_never_heard_of
         ben.hears("not lost").await;
         ada.ticks(chat, id, State::Delivered).await;
         assert_eq!(ada.shown(chat), ["not lost ✓✓"]);
+    });
+}
+
+#[test]
+fn devices_that_come_faster_than_the_server_takes_them_wait_as_they_are_told_and_all_get_in() {
+    run(async {
+        let arrivals = Rate { per_second: 1, burst: 1 };
+        let mut house = House::open_with(doubletick_server::Config { arrivals, ..Default::default() }).await;
+        let (mut ada, ben) = (house.device(ADA).await, house.device(BEN).await);
+        house.kill().await;
+        house.start().await;
+        ada.client.hurry().await.unwrap();
+        ben.client.hurry().await.unwrap();
+        ada.client.online().await.unwrap();
+        ben.client.online().await.unwrap();
+        let chat = ada.chat(&ben);
+        let id = ada.client.send(chat, "here again").await.unwrap();
+        ada.ticks(chat, id, State::Delivered).await;
     });
 }
 

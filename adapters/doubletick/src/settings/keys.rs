@@ -111,6 +111,20 @@ pub(super) const KEYS: &[Key] = &[
         show: |settings| Some(show_length(settings.server.drain_deadline)),
     },
     Key {
+        name: "arrivals.per_second",
+        help: "New connections each second; clients that come faster are told when to come back",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.arrivals.per_second, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.arrivals.per_second)),
+    },
+    Key {
+        name: "arrivals.burst",
+        help: "New connections at once after a rest",
+        allowed: "a whole number from 1 to 1000000",
+        set: |settings, text| put(&mut settings.server.arrivals.burst, number(text, 1..=1_000_000)),
+        show: |settings| Some(show_number(settings.server.arrivals.burst)),
+    },
+    Key {
         name: "fdb.prefix",
         help: "What the keys of all rows in a FoundationDB cluster begin with",
         allowed: "from 1 to 64 bytes",

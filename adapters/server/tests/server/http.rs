@@ -169,6 +169,28 @@ fn the_code_that_reaches_the_phone_is_the_one_that_is_good() {
 }
 
 #[test]
+fn clients_that_come_all_at_once_are_told_different_times_to_come_back() {
+    world::run(async {
+        let arrivals = doubletick_core::rate::Rate { per_second: 1, burst: 2 };
+        let server = start(doubletick_server::Config { arrivals, ..world::config() }).await;
+        let _first = connect(server.addr()).await;
+        let _second = connect(server.addr()).await;
+        let upgrade = "GET /v1/ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: doubletick.v1\r\n\r\n";
+        let mut told = vec![];
+        for _ in 0..4 {
+            let refused = world::http(doubletick_server::seam::connect(server.addr()).await.unwrap(), upgrade).await;
+            assert_eq!(refused.status, 503);
+            let after = refused.head.split("retry-after: ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
+            told.push(after.parse::<u64>().unwrap());
+        }
+        assert!(told.is_sorted() && told[3] > told[1], "{told:?}");
+        // What is no WebSocket is served all the same.
+        assert_eq!(get(server.addr(), "/live").await.status, 200);
+    });
+}
+
+#[test]
 fn a_connection_beyond_the_limit_is_told_to_come_back() {
     world::run(async {
         let server = start(doubletick_server::Config { connections: 1, ..world::config() }).await;
