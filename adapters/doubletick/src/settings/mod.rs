@@ -238,7 +238,7 @@ mod tests {
             ("gateway.window", "0", "a whole number from 1 to 4096"),
             ("listen", "localhost", "an address and port, such as 127.0.0.1:7410 or [::]:7410"),
             ("handshake", "10", "a length of time from 100ms to 5m, such as 500ms, 10s, 2m or 1h"),
-            ("store", "sqlite", "embedded or memory"),
+            ("store", "sqlite", "embedded, memory, or fdb: and the path of a cluster file"),
         ] {
             let error = chosen(&[(key, text)]).settings().unwrap_err();
             assert!(error.starts_with(&format!("{key} = {text:?} (test): must be {allowed}")), "{error}");
