@@ -265,6 +265,27 @@ fn what_was_read_is_told_again_after_a_token_that_had_run_out_was_renewed() {
 }
 
 #[test]
+fn with_a_token_that_has_run_out_nothing_is_asked_before_it_is_renewed_and_everything_afterwards() {
+    let mut device = Device::online();
+    device.input(Input::Watch { user: UserId(2), active: true });
+    let entries = vec![Delivery { from: Sender::Own(2), ..delivery(1) }];
+    device.frame(ServerFrame::Deliver { of: Target::Id(chat()), entries });
+    device.input(Input::Show { conversation: chat(), upto: Seq(1) });
+    device.input(Input::Disconnected { reason: None });
+    device.input(Input::Hurry);
+    device.input(Input::Connected { fresh: Secret([2; 32]) });
+    device.frames.clear();
+    device.frame(ServerFrame::Welcome { now: device.now, token_expires: NOW, window: 64 });
+    let Some(ClientFrame::Renew { request, .. }) = device.frames.pop() else { panic!("{:?}", device.frames) };
+    assert!(device.frames.is_empty(), "{:?}", device.frames);
+    device.frame(ServerFrame::Done { request, expires: NOW + Millis::days(30) });
+    let said = |wanted: &dyn Fn(&ClientFrame) -> bool| device.frames.iter().any(wanted);
+    assert!(said(&|frame| matches!(frame, ClientFrame::Watch { .. })), "{:?}", device.frames);
+    assert!(said(&|frame| matches!(frame, ClientFrame::AskReceipts { .. })), "{:?}", device.frames);
+    assert!(said(&|frame| matches!(frame, ClientFrame::Ack { read: Seq(1), .. })), "{:?}", device.frames);
+}
+
+#[test]
 fn a_run_stores_its_number_before_it_connects_and_greets_with_it() {
     let mut runs = vec![];
     for (starts, random) in [(0, u64::MAX), (1, 0), (1, 5), (2, u64::MAX)] {
@@ -285,45 +306,39 @@ fn a_run_stores_its_number_before_it_connects_and_greets_with_it() {
 }
 
 #[test]
-fn a_new_token_is_used_once_it_is_stored() {
+fn a_new_token_is_stored_before_the_next_connection_and_used_from_then_on() {
     let stored =
         Stored { device: DeviceId { user: UserId(1), serial: 1 }, secret: Secret([1; 32]), starts: 0, outbox: vec![], chats: vec![] };
     let mut machine = Client::new(stored, 1, NOW);
-    let mut saves = vec![];
-    let mut frames = vec![];
-    let mut drain = |machine: &mut Client| -> (Option<SaveId>, Option<ClientFrame>) {
-        while let Some(output) = machine.poll_output() {
-            match output {
-                Output::Save(save, _) => saves.push(save),
-                Output::Frame(frame) => frames.push(frame),
-                _ => {}
-            }
-        }
-        (saves.last().copied(), frames.last().cloned())
-    };
-    let saved = |machine: &mut Client, upto: Option<SaveId>| {
-        machine.handle_input(NOW, Input::Saved { upto: upto.unwrap(), new_after_all: vec![] });
-    };
-    let (upto, _) = drain(&mut machine);
-    saved(&mut machine, upto);
-    let mut greets_with = |machine: &mut Client| {
-        machine.handle_input(NOW, Input::Hurry);
-        drain(machine);
+    let Some(Output::Save(upto, _)) = machine.poll_output() else { panic!("nothing is stored first") };
+    machine.handle_input(NOW, Input::Saved { upto, new_after_all: vec![] });
+    let outputs = |machine: &mut Client| core::iter::from_fn(|| machine.poll_output()).collect::<Vec<_>>();
+    let greeted_with = |machine: &mut Client| {
+        assert!(outputs(machine).iter().any(|output| matches!(output, Output::Connect)));
         machine.handle_input(NOW, Input::Connected { fresh: Secret([9; 32]) });
-        let Some(ClientFrame::Hello { secret, .. }) = drain(machine).1 else { panic!("it greets") };
-        machine.handle_input(NOW, Input::Frame(ServerFrame::Welcome { now: NOW, token_expires: NOW + Millis::days(1), window: 64 }));
-        let (upto, frame) = drain(machine);
-        if let Some(ClientFrame::Renew { request, .. }) = frame {
-            machine.handle_input(NOW, Input::Frame(ServerFrame::Done { request, expires: NOW + Millis::days(30) }));
-        }
-        machine.handle_input(NOW, Input::Disconnected { reason: None });
-        (secret, drain(machine).0.max(upto))
+        outputs(machine).iter().find_map(|output| match output {
+            Output::Frame(ClientFrame::Hello { secret, .. }) => Some(*secret),
+            _ => None,
+        })
     };
-    assert_eq!(greets_with(&mut machine).0, Secret([1; 32]));
-    let (secret, upto) = greets_with(&mut machine);
-    assert_eq!(secret, Secret([1; 32]), "a crash would leave the old one, and its use ends that of the old one");
-    saved(&mut machine, upto);
-    assert_eq!(greets_with(&mut machine).0, Secret([9; 32]));
+    assert_eq!(greeted_with(&mut machine), Some(Secret([1; 32])));
+    machine.handle_input(NOW, Input::Frame(ServerFrame::Welcome { now: NOW, token_expires: NOW + Millis::days(1), window: 64 }));
+    let request = outputs(&mut machine).iter().find_map(|output| match output {
+        Output::Frame(ClientFrame::Renew { request, .. }) => Some(*request),
+        _ => None,
+    });
+    machine.handle_input(NOW, Input::Frame(ServerFrame::Done { request: request.unwrap(), expires: NOW + Millis::days(30) }));
+    machine.handle_input(NOW, Input::Disconnected { reason: None });
+    machine.handle_input(NOW, Input::Hurry);
+    machine.handle_timeout(NOW + Millis::days(1));
+    let waits = outputs(&mut machine);
+    assert!(!waits.iter().any(|output| matches!(output, Output::Connect)), "another exchange would make what is being stored void");
+    let upto = waits.iter().find_map(|output| match output {
+        Output::Save(save, Record::Token(_)) => Some(*save),
+        _ => None,
+    });
+    machine.handle_input(NOW, Input::Saved { upto: upto.unwrap(), new_after_all: vec![] });
+    assert_eq!(greeted_with(&mut machine), Some(Secret([9; 32])));
 }
 
 #[test]

@@ -295,6 +295,29 @@ fn an_older_connection_that_ends_late_does_not_end_the_watch_of_the_newer_one() 
 }
 
 #[test]
+fn news_of_a_user_that_were_read_before_the_answer_to_a_watch_and_come_after_it_are_not_taken_for_newer() {
+    let mut bench = Bench::new(2, Config::default());
+    bench.open(1, 1);
+    bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+    bench.run();
+    bench.open(2, 2);
+    bench.input(Input::Closed(ConnId(2)));
+    bench.run();
+    // The news that she is offline are read, and their answer takes its time.
+    bench.input(Input::Bell);
+    let (late, batch) = bench.take(|command| matches!(command, Command::TakeWakes { .. }));
+    let news = bench.rows.execute(&batch);
+    bench.frame(1, ClientFrame::Unwatch { user: UserId(2) });
+    bench.run();
+    bench.open(3, 2);
+    bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+    bench.run();
+    bench.ended(late, Ok(news));
+    bench.run();
+    assert_eq!(bench.presence(1).last(), Some(&Presence::Online));
+}
+
+#[test]
 fn ends_and_beginnings_of_sessions_keep_their_order_while_the_store_refuses_work() {
     let mut bench = Bench::new(3, Config { batch: 2, ..Config::default() });
     bench.open(1, 1);

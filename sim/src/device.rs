@@ -39,8 +39,14 @@ pub(crate) struct Device {
     pub(crate) clock: Clock,
     pub(crate) link: Option<Name>,
     pub(crate) offline_until: u64,
-    /// It never comes back.
+    /// It never comes back, or nothing reaches it any more.
     pub(crate) dead: bool,
+    /// It breaks the protocol: there is no app on it.
+    pub(crate) hostile: bool,
+    /// It has greeted with another device's name and token.
+    pub(crate) thief: bool,
+    /// How long ago its token was made when it came into this world, in milliseconds.
+    pub(crate) age_ms: u64,
     /// Why the machine has stopped for good.
     pub(crate) stopped: Option<CloseReason>,
     felt: u64,
@@ -88,6 +94,9 @@ impl Device {
             link: None,
             offline_until: 0,
             dead: false,
+            hostile: false,
+            thief: false,
+            age_ms: 0,
             stopped: None,
             felt: 0,
             dials: 0,
@@ -111,6 +120,11 @@ impl Device {
 }
 
 impl Disk {
+    /// The proof of who the device is.
+    pub(crate) fn token(&self) -> Secret {
+        self.token
+    }
+
     pub(crate) fn chat(&mut self, conversation: ConversationId) -> &mut StoredChat {
         self.chats.entry(conversation).or_insert_with(|| StoredChat::new(conversation))
     }
@@ -148,7 +162,8 @@ impl World<'_> {
         } else {
             Command::RequestCode { phone, code }
         };
-        let now = Timestamp::from_millis(crate::clock::BEGINNING + self.now);
+        let now =
+            Timestamp::from_millis((crate::clock::BEGINNING + self.now + self.leapt).saturating_sub(self.devices[device as usize].age_ms));
         self.submit(Origin::Device(device), number, Arc::new(Batch { now, commands: vec![command] }));
     }
 
@@ -157,7 +172,7 @@ impl World<'_> {
         match reply {
             Ok(Some(Ok(Reply::Registered { device: id, .. }))) => {
                 self.devices[device as usize].id = Some(id);
-                self.oracles.linked(device, id, self.now);
+                self.oracles.linked(device, id, self.now, self.devices[device as usize].hostile);
                 self.boot(device);
                 let pause = self.pause_of(device);
                 self.after(pause, Event::Act(device));
@@ -179,8 +194,10 @@ impl World<'_> {
     /// The app starts, from what is on the disk.
     pub(crate) fn boot(&mut self, device: u32) {
         let it = &mut self.devices[device as usize];
-        let Some(id) = it.id.filter(|_| it.machine.is_none() && !it.dead) else { return };
+        let Some(id) = it.id.filter(|_| it.machine.is_none() && !it.dead && !it.hostile) else { return };
         it.boots += 1;
+        self.forgets_acceptance(device);
+        let it = &mut self.devices[device as usize];
         it.clock.restart();
         it.armed = None;
         it.stopped = None;
@@ -198,6 +215,14 @@ impl World<'_> {
         self.devices[device as usize].machine = Some(Client::new(stored, random, now));
         self.oracles.booted(device);
         self.drive_device(device);
+    }
+
+    /// The user opens an app again that has stopped.
+    pub(crate) fn reopen(&mut self, device: u32) {
+        if self.devices[device as usize].stopped.is_some() {
+            self.kill_device(device, true);
+            self.boot(device);
+        }
     }
 
     /// The app is killed: what is not on the disk is gone. The machine's network says so to the gateway, or has no occasion to.
@@ -236,7 +261,12 @@ impl World<'_> {
         if matches!(frame, ServerFrame::Welcome { .. }) {
             self.work.sessions += 1;
         }
-        self.oracles.heard_from_gateway(device, &frame);
+        if self.devices[device as usize].hostile {
+            return self.hostile_hears(device, &frame);
+        }
+        if self.devices[device as usize].run == run {
+            self.oracles.heard_from_gateway(device, &frame);
+        }
         self.tell_device(device, run, client::Input::Frame(frame));
     }
 
@@ -313,6 +343,7 @@ impl World<'_> {
             Notice::Stopped(reason) => {
                 self.trace.number(0x16 | u64::from(reason.code()) << 8);
                 self.devices[device as usize].stopped = Some(reason);
+                self.app_stopped(device, reason);
             }
             Notice::Online(online) => {
                 if !online {
@@ -422,7 +453,12 @@ impl World<'_> {
                 (chat.peer_delivered, chat.peer_read) = (delivered, read);
                 self.oracles.ticks(device, conversation, before, (delivered, read));
             }
-            Record::Token(secret) => disk.token = secret,
+            Record::Token(secret) => {
+                disk.token = secret;
+                if self.devices[device as usize].age_ms > 0 {
+                    self.device_feels(device, FaultKind::OldToken);
+                }
+            }
             Record::Started(starts) => disk.starts = starts,
         }
         false
@@ -453,9 +489,20 @@ impl World<'_> {
         let who = Who::Device(device);
         let it = &mut self.devices[device as usize];
         it.offline_until = 0;
+        if it.hostile || it.dead {
+            it.dead = true;
+            return self.kill_device(device, true);
+        }
         if it.id.is_some() && self.draws.chance(who, What::Constant(6), 0, self.scenario.dead) {
-            self.kill_device(device, false);
-            self.devices[device as usize].dead = true;
+            it.dead = true;
+            // Half of them are switched off, the others on and out of reach.
+            if self.draws.chance(who, What::Constant(7), 0, 500_000) {
+                return self.kill_device(device, false);
+            }
+            self.devices[device as usize].offline_until = u64::MAX;
+            if let Some(link) = self.devices[device as usize].link {
+                self.mute(link);
+            }
             return;
         }
         self.boot(device);

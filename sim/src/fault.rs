@@ -101,6 +101,17 @@ faults! {
     GatewayClock "gateway-clock",
     /// A device's clock is set forwards or back.
     DeviceClock "device-clock",
+    /// A device was linked so long ago that its token is about to run out, or has. Offered once a device; fired when the token is exchanged, or
+    /// is not accepted any more.
+    OldToken "old-token",
+    /// A device loses its storage: its user registers it again, as another device.
+    Reinstalled "reinstalled",
+    /// An app is away for weeks, while nothing else happens.
+    Away "away",
+    /// An app has forgotten that one of its messages was accepted, and sends it again.
+    SentAgain "sent-again",
+    /// A program breaks the protocol. Offered with each of its frames; fired when the gateway refuses something, or sends it away.
+    Hostile "hostile",
 }
 
 impl FaultKind {

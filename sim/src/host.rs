@@ -18,6 +18,8 @@ pub(crate) struct Slot {
     pub(crate) current: Option<u32>,
     /// Occasions for bad weather so far.
     pub(crate) weather: u64,
+    /// Nothing will ever run here again.
+    pub(crate) dead: bool,
 }
 
 /// One gateway, from its start to its end.
@@ -50,7 +52,7 @@ pub(crate) struct Host {
 
 impl Slot {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, current: None, weather: 0 }
+        Self { clock, current: None, weather: 0, dead: false }
     }
 }
 
@@ -65,7 +67,7 @@ impl Host {
 impl World<'_> {
     /// Another gateway starts, unless one is there.
     pub(crate) fn start_host(&mut self, slot: u32) {
-        if self.slots[slot as usize].current.is_some() {
+        if self.slots[slot as usize].dead || self.slots[slot as usize].current.is_some() {
             return;
         }
         let host = self.hosts.len() as u32;

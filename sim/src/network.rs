@@ -136,8 +136,16 @@ impl World<'_> {
         let Some(link) = self.links.get_mut(name).filter(|link| !link.client_gone && !link.open) else { return };
         link.open = true;
         let (device, run) = (link.device, link.run);
+        if self.devices[device as usize].hostile {
+            return self.hostile_greets(device);
+        }
         let fresh = self.secret(Who::Device(device), 1 + self.devices[device as usize].dials);
         self.tell_device(device, run, client::Input::Connected { fresh });
+    }
+
+    /// Whether the client has its connection.
+    pub(crate) fn is_connected_link(&self, name: Name) -> bool {
+        self.links.get(name).is_some_and(|link| link.open)
     }
 
     /// An attempt has failed.

@@ -23,8 +23,12 @@ impl World<'_> {
         self.devices[device as usize].acts += 1;
         let pause = self.pause_of(device).max(1);
         // Whoever sees nothing get through looks at it less often.
-        let stuck = self.devices[device as usize].machine.as_ref().is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent);
+        let it = &self.devices[device as usize];
+        let stuck = !it.hostile && it.machine.as_ref().is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent);
         self.after(if stuck { 8 * pause } else { pause }, Event::Act(device));
+        if self.devices[device as usize].hostile {
+            return self.hostile_acts(device);
+        }
         if self.devices[device as usize].machine.is_none() {
             return;
         }
@@ -102,7 +106,19 @@ impl World<'_> {
                 self.ask(device, Ask::History(chat.conversation, Seq(after)));
             }
             Operation::Hurry => self.tell_app(device, Input::Hurry),
+            Operation::Unlink => self.unlink(device),
         }
+    }
+
+    /// One of the devices of somebody's account is removed: mostly another one than that on which it is done.
+    fn unlink(&mut self, device: u32) {
+        let Some(own) = self.devices[device as usize].id else { return };
+        let itself = self.detail(device, 7, 4) == 0;
+        let linked: Vec<_> =
+            self.devices.iter().filter_map(|other| other.id).filter(|id| id.user == own.user && (*id == own) == itself).collect();
+        let Some(gone) = linked.get(self.detail(device, 8, linked.len() as u64) as usize).copied() else { return };
+        self.oracles.removing(gone);
+        self.ask(device, Ask::RemoveDevice(gone.serial));
     }
 
     fn ask(&mut self, device: u32, ask: Ask) {

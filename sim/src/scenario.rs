@@ -6,6 +6,9 @@ use crate::fault::{FaultKind, KINDS};
 /// The least and the most of something; each seed draws its own.
 pub type Bounds = (u64, u64);
 
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
 /// How often a fault happens, and how long it lasts or how large it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Setting {
@@ -42,11 +45,13 @@ pub enum Operation {
     History,
     /// The impatient user taps "connect".
     Hurry,
+    /// A device is removed from its user's account.
+    Unlink,
 }
 
 impl Operation {
     /// Every operation, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Write,
         Self::Burst,
         Self::Reply,
@@ -59,6 +64,7 @@ impl Operation {
         Self::Privacy,
         Self::History,
         Self::Hurry,
+        Self::Unlink,
     ];
 
     /// The name by which scenarios know it.
@@ -76,6 +82,7 @@ impl Operation {
             Self::Privacy => "privacy",
             Self::History => "history",
             Self::Hurry => "hurry",
+            Self::Unlink => "unlink",
         }
     }
 }
@@ -130,8 +137,10 @@ pub struct Scenario {
     pub rounds: PerMillion,
     /// Share of the faults, and of the operations, that are on in a seed. A million is: all, at the rates given.
     pub swarm: PerMillion,
-    /// Share of devices that stay away for good when everything is healed.
+    /// Share of devices and of gateways' places that stay away for good when everything is healed. At least one gateway comes back.
     pub dead: PerMillion,
+    /// Share of seeds in which nothing is ever healed: of those only what must hold at every moment is judged.
+    pub unhealed: PerMillion,
     /// By [`FaultKind`].
     pub faults: [Setting; KINDS],
     /// Faults that are off although a seed would have them on: to find out which mattered.
@@ -175,9 +184,10 @@ impl Default for Scenario {
             rounds: 500_000,
             swarm: 1_000_000,
             dead: 0,
+            unhealed: 0,
             faults: [Setting::default(); KINDS],
             without: Vec::new(),
-            weights: [30, 6, 14, 30, 8, 5, 4, 1, 2, 1, 3, 1],
+            weights: [60, 12, 28, 60, 16, 20, 8, 2, 4, 2, 6, 2, 1],
             sample_every: 512,
             checkpoint_every: 1024,
             impure: None,
@@ -201,6 +211,7 @@ impl Scenario {
             description: "Everything goes wrong, in a different mixture for each seed.".into(),
             swarm: 600_000,
             dead: 50_000,
+            unhealed: 50_000,
             trouble_ms: (200_000, 2_000_000),
             unsent: (2, 16),
             users: (2, 8),
@@ -248,6 +259,11 @@ impl Scenario {
             (F::Suspended, 60_000, (10, 5_000)),
             (F::GatewayClock, 30_000, (1, 300_000)),
             (F::DeviceClock, 30_000, (1, 3_600_000)),
+            (F::OldToken, 200_000, (22 * DAY_MS, 125 * DAY_MS)),
+            (F::Reinstalled, 1_000, (500, 20_000)),
+            (F::Away, 2_000, (7 * DAY_MS, 60 * DAY_MS)),
+            (F::SentAgain, 100_000, (0, 0)),
+            (F::Hostile, 300_000, (0, 0)),
         ]
         .into_iter()
         .fold(storm, |storm, (kind, per_million, length)| storm.with(kind, per_million, length))

@@ -103,6 +103,9 @@ impl World<'_> {
         if self.devices[device as usize].machine.is_none() {
             return;
         }
+        if self.mishap(device, who, counter) {
+            return;
+        }
         if self.fault(FaultKind::DeviceClock, who, counter) {
             self.fired(FaultKind::DeviceClock);
             let step = self.clock_step(FaultKind::DeviceClock, who, counter);

@@ -6,6 +6,7 @@ use crate::draw::{Draws, MILLION, What, Who};
 use crate::fault::{FaultKind, Ledger};
 use crate::flight::Flight;
 use crate::host::{Host, Slot};
+use crate::judge::Progress;
 use crate::network::Link;
 use crate::options::Options;
 use crate::oracle::{Oracle, Oracles};
@@ -56,6 +57,8 @@ pub(crate) enum Event {
     Register(u32),
     /// An app starts.
     Boot(u32),
+    /// An app that has stopped is opened again by its user.
+    Reopen(u32),
     /// An app's timer, in one of its runs, and when it was due.
     DeviceDue(u32, u32, u64),
     /// A sync has ended, in one of the app's runs.
@@ -94,6 +97,7 @@ impl Event {
             Self::Heal => (20, 0),
             Self::Look => (21, 0),
             Self::Again(host) => (22, host.into()),
+            Self::Reopen(device) => (23, device.into()),
         }
     }
 }
@@ -102,8 +106,6 @@ impl Event {
 pub(crate) const WEATHER_MS: u64 = 8_000;
 /// Share of runs in which all durable rows are rebuilt from what has happened.
 const REBUILT: u32 = MILLION / 16;
-/// How often it is looked whether everything has converged.
-const LOOK_MS: u64 = 2_000;
 
 /// Everything.
 pub(crate) struct World<'a> {
@@ -129,8 +131,11 @@ pub(crate) struct World<'a> {
     pub(crate) overloaded_until: u64,
     pub(crate) overload_felt: bool,
     pub(crate) healed: bool,
-    deadline: u64,
-    done: bool,
+    pub(crate) deadline: u64,
+    pub(crate) progress: Progress,
+    /// By how much all clocks were set forwards together, in milliseconds.
+    pub(crate) leapt: u64,
+    pub(crate) done: bool,
     failure: Option<(FailureKind, Oracle, String)>,
 }
 
@@ -176,6 +181,8 @@ impl<'a> World<'a> {
             overload_felt: false,
             healed: false,
             deadline: options.trouble_ms + scenario.settle_ms,
+            progress: Progress::default(),
+            leapt: 0,
             done: false,
             failure: None,
             options,
@@ -195,23 +202,24 @@ impl<'a> World<'a> {
             let devices = self.draws.within(Who::User(user), What::Constant(1), 0, self.options.devices);
             for nth in 0..devices {
                 let device = self.devices.len() as u32;
-                let clock = self.clock(Who::Device(device));
-                self.devices.push(Device::new(user, clock, self.secret(Who::Device(device), 0)));
                 // Some of the later devices are linked when there is something to be missed.
                 let late = nth > 0 && self.draws.chance(Who::Device(device), What::Constant(2), 0, MILLION / 2);
                 let most = if late { self.options.trouble_ms } else { 500 };
                 let at = self.draws.below(Who::Device(device), What::Constant(3), 0, most);
-                self.at(at, Event::Register(device));
+                self.add_device(user, at, false);
             }
+        }
+        let hostile = self.options.setting(FaultKind::Hostile).per_million > 0;
+        if hostile {
+            self.add_device(self.options.users as u32, 200, true);
         }
         if self.draws.chance(Who::World, What::Constant(64), 0, REBUILT) {
             self.oracles.rebuilt = Some(Default::default());
         }
-        self.oracles.people(self.options.users as usize, self.devices.iter().map(|device| device.user).collect());
         self.at(self.options.trouble_ms, Event::Heal);
     }
 
-    fn clock(&self, who: Who) -> Clock {
+    pub(crate) fn clock(&self, who: Who) -> Clock {
         let skew = self.scenario.skew_ms;
         let drift = u64::from(self.scenario.drift_per_million);
         let off = self.draws.within(who, What::Constant(4), 0, (0, 2 * skew)) as i64 - skew as i64;
@@ -244,7 +252,7 @@ impl<'a> World<'a> {
                 return self.fail(FailureKind::Safety, oracle, detail);
             }
             if self.trace.steps >= self.scenario.max_steps {
-                return self.fail(FailureKind::Liveness, Oracle::Convergence, "too many steps: something goes round in circles".into());
+                return self.exhausted();
             }
         }
     }
@@ -260,7 +268,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn fail(&mut self, kind: FailureKind, oracle: Oracle, detail: String) {
+    pub(crate) fn fail(&mut self, kind: FailureKind, oracle: Oracle, detail: String) {
         self.failure.get_or_insert((kind, oracle, detail));
         self.done = true;
     }
@@ -284,6 +292,7 @@ impl<'a> World<'a> {
             Event::ClientHears(link) => self.client_hears(link),
             Event::Register(device) => self.register(device),
             Event::Boot(device) => self.boot(device),
+            Event::Reopen(device) => self.reopen(device),
             Event::DeviceDue(device, _, due) => self.device_due(device, due),
             Event::Saved(device, run) => self.saved(device, run),
             Event::Act(device) => self.act(device),
@@ -335,33 +344,6 @@ impl<'a> World<'a> {
     pub(crate) fn fired(&mut self, kind: FaultKind) {
         self.ledger.0[kind as usize].fired += 1;
         self.trace.number(0xfa00 | kind as u64);
-    }
-
-    fn heal(&mut self) {
-        self.healed = true;
-        self.overloaded_until = 0;
-        for host in &mut self.hosts {
-            host.heal();
-        }
-        for slot in 0..self.slots.len() as u32 {
-            self.at(self.now, Event::Start(slot));
-        }
-        for device in 0..self.devices.len() as u32 {
-            self.heal_device(device);
-        }
-        self.after(LOOK_MS, Event::Look);
-    }
-
-    fn look(&mut self) {
-        match self.unsettled() {
-            None => self.done = true,
-            Some((oracle, detail)) if self.now >= self.deadline => self.fail(FailureKind::Liveness, oracle, detail),
-            Some(_) => return self.after(LOOK_MS, Event::Look),
-        }
-        self.last_look();
-        if let Some((oracle, detail)) = self.oracles.broken() {
-            self.fail(FailureKind::Safety, oracle, detail);
-        }
     }
 
     fn verdict(mut self, seed: u64, failed: Option<(FailureKind, &'static str, String)>) -> Run {

@@ -84,7 +84,7 @@ impl Client {
     }
 
     pub(super) fn hurry(&mut self) {
-        if matches!(self.link, Link::Down) && self.starting.is_none() {
+        if matches!(self.link, Link::Down) && self.knows_itself() {
             self.connect();
         }
     }
@@ -101,8 +101,6 @@ impl Client {
 
     pub(super) fn welcomed(&mut self, token_expires: Timestamp, window: u32) {
         let Link::Greeting(greeting) = &self.link else { return };
-        let unasked = self.chats.values().filter(|chat| chat.stored.own_last > chat.stored.peer_read).map(|chat| chat.stored.conversation);
-        let unasked = unasked.filter(|_| !planted!(TicksNotAskedFor)).collect();
         let session = Session {
             since: self.now,
             heard: self.now,
@@ -119,17 +117,29 @@ impl Client {
             token_expires,
             renewing: false,
             line: Line::default(),
-            unasked,
+            unasked: BTreeSet::new(),
         };
         self.link = Link::Open(Box::new(session));
         self.notice(Notice::Online(true));
         self.renew_in_time();
+        self.say_all();
+        self.arm();
+    }
+
+    /// Says and asks what the server must hear of in every session. Not while a token is being exchanged: with one that has run out all of it
+    /// would be refused.
+    pub(super) fn say_all(&mut self) {
+        let Link::Open(session) = &mut self.link else { return };
+        if session.renewing {
+            return;
+        }
+        let behind = self.chats.values().filter(|chat| chat.stored.own_last > chat.stored.peer_read).map(|chat| chat.stored.conversation);
+        session.unasked.extend(behind.filter(|_| !planted!(TicksNotAskedFor)));
         for user in self.watches.clone() {
             self.ask_in_turn(ClientFrame::Watch { user });
         }
         self.tell_again();
         self.ask_receipts();
-        self.arm();
     }
 
     /// Notes what the server says before it closes the connection.
@@ -209,7 +219,8 @@ impl Client {
     pub(super) fn expired(&mut self) {
         self.due = None;
         match &self.link {
-            Link::Down => self.connect(),
+            // Else it connects once what it waits for is stored.
+            Link::Down if self.knows_itself() => self.connect(),
             Link::Greeting(_) => self.give_up(),
             Link::Open(session) => {
                 let silent = session.pinged.is_some_and(|pinged| session.heard < pinged && self.now >= pinged + PATIENCE);
@@ -229,8 +240,14 @@ impl Client {
                 self.renew_in_time();
                 self.arm();
             }
-            Link::Connecting | Link::Stopped => {}
+            Link::Down | Link::Connecting | Link::Stopped => {}
         }
+    }
+
+    /// Whether the number of this run, and the last token that the server gave out, are stored. Another session before that could exchange the
+    /// token again, and what the disk then holds would open none.
+    fn knows_itself(&self) -> bool {
+        self.starting.is_none() && self.newer.is_none()
     }
 
     /// The server is silent: whatever this connection still brings is of no interest.
@@ -265,6 +282,9 @@ impl Client {
 
     fn ask_receipts(&mut self) {
         let Link::Open(session) = &mut self.link else { return };
+        if session.renewing {
+            return;
+        }
         let of: Vec<ConversationId> = core::iter::from_fn(|| session.unasked.pop_first()).take(limits::BATCH_ITEMS).collect();
         if !of.is_empty() {
             self.send(ClientFrame::AskReceipts { of });
@@ -308,7 +328,8 @@ impl Client {
         if let Some((_, secret)) = self.newer.take_if(|(save, _)| *save <= upto) {
             self.secret = secret;
         }
-        if self.starting.take_if(|save| *save <= upto).is_some() {
+        self.starting.take_if(|save| *save <= upto);
+        if matches!(self.link, Link::Down) && self.due.is_none() && self.knows_itself() {
             self.connect();
         }
     }
@@ -320,8 +341,8 @@ impl Client {
             session.renewing = false;
             session.held_until = Timestamp::default();
         }
-        // What was refused because the old one had run out.
-        self.tell_again();
+        // Also what was refused because the old one had run out.
+        self.say_all();
         self.arm();
     }
 }

@@ -35,7 +35,7 @@ use outbox::Waiting;
 pub struct Client {
     device: DeviceId,
     secret: Secret,
-    /// A newer secret, which is used once it is stored: from then on the server may refuse the older one.
+    /// A newer secret, which is used once it is stored: then the server refuses the older one. No connection is made before.
     newer: Option<(SaveId, Secret)>,
     /// Which run of the program this is: the number of its starts, and below that a random number, which tells copies of one device apart.
     run: u64,

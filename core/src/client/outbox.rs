@@ -126,6 +126,7 @@ impl Client {
                     session.renewing = false;
                 }
                 self.notice(Notice::Refused(reject));
+                self.say_all();
             }
             // The answer to a message that is to be sent again anyhow, because one before it was refused for the moment.
             None if request.is_some() => {}

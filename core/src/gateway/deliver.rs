@@ -163,6 +163,7 @@ impl Gateway {
             return;
         }
         self.taking = true;
+        self.takes += 1;
         let seen = self.seen.clone();
         self.enqueue(Lane::Wake, Origin::Wakes, Command::TakeWakes { gateway: self.id, seen });
     }
@@ -205,10 +206,12 @@ impl Gateway {
             }
             Wake::Presence { user, presence } => {
                 let Some(session) = self.sessions.get_mut(&conn) else { return };
-                if let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) {
-                    watched.stale = watched.asked > 0;
-                    self.tell(conn, ServerFrame::Presence { user, presence });
+                let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) else { return };
+                watched.stale = watched.asked > 0;
+                if !watched.stale && watched.during == Some(self.takes) {
+                    return self.watch_again(conn, user);
                 }
+                self.tell(conn, ServerFrame::Presence { user, presence });
             }
             Wake::Removed => self.close(conn, CloseReason::DeviceRemoved),
             Wake::Replaced { .. } => unreachable!("handled above"),

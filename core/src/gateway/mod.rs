@@ -76,6 +76,8 @@ pub struct Gateway {
     /// Whether wake-ups are being taken, and whether the bell rang meanwhile.
     taking: bool,
     rung: bool,
+    /// How often wake-ups were asked for.
+    takes: u64,
     /// Whether the lease is being renewed, and how many questions about the leases of others are under way.
     renewing: bool,
     judging: usize,
@@ -110,6 +112,7 @@ impl Gateway {
             seen: Vec::new(),
             taking: false,
             rung: false,
+            takes: 0,
             leases: BTreeMap::new(),
             draining: false,
             ended: false,

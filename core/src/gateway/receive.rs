@@ -164,7 +164,7 @@ impl Gateway {
         if let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) {
             watched.asked += 1;
         } else if watching < limits::WATCHES_PER_SESSION {
-            session.watches.push(Watched { user, asked: 1, stale: false });
+            session.watches.push(Watched { user, asked: 1, stale: false, during: None });
         } else {
             return self.tell(conn, ServerFrame::Refused { request: None, reject: Reject::ListFull });
         }

@@ -158,26 +158,34 @@ impl Gateway {
 
     fn watched(&mut self, conn: ConnId, user: UserId, reply: Result<Reply, Reject>) {
         self.request_ended(conn);
+        let during = self.taking.then_some(self.takes);
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        let device = session.device;
         // Who is not watched any more is not spoken of.
         let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) else { return };
         watched.asked = watched.asked.saturating_sub(1);
         match reply {
             Ok(Reply::Presence(_)) if watched.asked > 0 => {}
-            Ok(Reply::Presence(_)) if watched.stale && !planted!(OldPresenceWins) => {
-                (watched.asked, watched.stale) = (1, false);
-                session.requests += 1;
-                let watch = Command::Watch { device, gateway: self.id, user };
-                self.enqueue(Lane::Session, Origin::Watch(conn, user), watch);
+            Ok(Reply::Presence(_)) if watched.stale && !planted!(OldPresenceWins) => self.watch_again(conn, user),
+            Ok(Reply::Presence(presence)) => {
+                watched.during = during;
+                self.tell(conn, ServerFrame::Presence { user, presence });
             }
-            Ok(Reply::Presence(presence)) => self.tell(conn, ServerFrame::Presence { user, presence }),
             Ok(_) => {}
             Err(reject) => {
                 session.watches.retain(|watched| watched.user != user);
                 self.tell(conn, ServerFrame::Refused { request: None, reject });
             }
         }
+    }
+
+    /// Asks once more what is to be seen of a watched user.
+    pub(super) fn watch_again(&mut self, conn: ConnId, user: UserId) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) else { return };
+        (watched.asked, watched.stale) = (1, false);
+        session.requests += 1;
+        let watch = Command::Watch { device: session.device, gateway: self.id, user };
+        self.enqueue(Lane::Session, Origin::Watch(conn, user), watch);
     }
 
     fn request_answered(&mut self, conn: ConnId, request: RequestId, reply: Result<Reply, Reject>) {

@@ -31,6 +31,8 @@ pub(super) struct Watched {
     pub(super) asked: u32,
     /// News came meanwhile: it is not known which is newer, they or the answer.
     pub(super) stale: bool,
+    /// The taking of wake-ups that was under way when the last answer came: what it brings may be older than that.
+    pub(super) during: Option<u64>,
 }
 
 #[derive(Debug)]

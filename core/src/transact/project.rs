@@ -2,7 +2,7 @@
 
 use crate::event::{Event, MessageSent};
 use crate::frame::UserList;
-use crate::rows::{self, ChatRow, Cursor, Head, Index, Lease, Listed, LogEntry, PhoneRow, Session, SessionOf, Watcher};
+use crate::rows::{self, ChatRow, Cursor, Head, Index, Lease, Listed, LogEntry, PhoneRow, Session, SessionOf, Topic, Watcher};
 use crate::view::View;
 
 pub(super) fn project(view: &mut View, event: &Event) {
@@ -44,7 +44,11 @@ pub(super) fn project(view: &mut View, event: &Event) {
         Event::SessionUnlisted { device, gateway } => view.clear(rows::session_of(*gateway, *device).key),
         Event::Heard { user, at } => view.raise(&rows::last_seen(*user), at.millis()),
         Event::WatchChanged { user, device, gateway } => match gateway {
-            Some(gateway) => view.set(&rows::watcher(*user, *device), &Watcher { gateway: *gateway }),
+            Some(gateway) => {
+                view.set(&rows::watcher(*user, *device), &Watcher { gateway: *gateway });
+                // What was told to an earlier watch is older than the answer to this one.
+                view.clear(rows::wake(*gateway, *device, Topic::Presence(*user)).key);
+            }
             None => view.clear(rows::watcher(*user, *device).key),
         },
         Event::ListChanged { owner, list, user, since } => {

@@ -176,6 +176,19 @@ fn a_session_that_was_replaced_elsewhere_neither_ends_a_watch_of_its_successor_n
 }
 
 #[test]
+fn what_was_told_to_an_earlier_watch_does_not_come_after_the_answer_to_a_later_one() {
+    let (mut world, ann, ben) = story();
+    world.watch(ann, EAST, ben);
+    world.wakes(EAST);
+    world.open(ben, WEST, 7);
+    world.end(ben, WEST, 7);
+    world.run(Command::Unwatch { device: ann, gateway: EAST, user: ben.user }).unwrap();
+    world.open(ben, WEST, 8);
+    assert_eq!(world.watch(ann, EAST, ben), Presence::Online);
+    assert_eq!(world.told(EAST), [], "that he was offline");
+}
+
+#[test]
 fn a_sign_of_typing_that_is_repeated_is_told_again() {
     let (mut world, ann, ben) = story();
     let conversation = talk(ann.user, ben.user);

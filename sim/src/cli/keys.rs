@@ -30,7 +30,7 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Certainty.
 pub(crate) const MILLION: u64 = 1_000_000;
 /// How long a fault may last, or how large it may be.
-pub(crate) const LENGTH: RangeInclusive<u64> = 0..=30 * DAY_MS;
+pub(crate) const LENGTH: RangeInclusive<u64> = 0..=365 * DAY_MS;
 /// What an operation's weight may be.
 pub(crate) const WEIGHT: RangeInclusive<u64> = 0..=1_000_000;
 /// Two pages of the log in bytes: a session that may hold less could never be sent a backlog.
@@ -98,8 +98,13 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "dead_per_million",
-        "Share of devices that stay away for good when everything is healed",
+        "Share of devices and of gateways' places that stay away for good when everything is healed; at least one gateway comes back",
         number(0..=MILLION, |it| it.dead.into(), |it, value| it.dead = value as u32),
+    ),
+    key(
+        "unhealed_per_million",
+        "Share of seeds in which nothing is ever healed: of those only what must hold at every moment is judged",
+        number(0..=MILLION, |it| it.unhealed.into(), |it, value| it.unhealed = value as u32),
     ),
     key(
         "sample_every",
@@ -129,6 +134,8 @@ pub(crate) fn has_length(kind: FaultKind) -> bool {
             | F::Conflict
             | F::TooOld
             | F::BellLost
+            | F::SentAgain
+            | F::Hostile
             | F::BellSpurious
     )
 }

@@ -41,8 +41,10 @@ impl Oracles {
         if let ClientFrame::Ack { of, delivered, .. } = frame
             && let Some(conversation) = watched.session.resolve(*of)
         {
+            let head = self.model.head(conversation);
             let acknowledged = watched.acknowledged.entry(conversation).or_default();
-            *acknowledged = (*acknowledged).max(*delivered);
+            // What is beyond the end is refused.
+            *acknowledged = (*acknowledged).max((*delivered).min(head));
         } else if let ClientFrame::Send { request, to, .. } = frame
             && let Some(conversation) = watched.session.resolve(*to)
         {
@@ -83,8 +85,9 @@ impl Oracles {
     }
 
     fn delivered(&mut self, device: u32, conversation: ConversationId, first: Seq, last: Seq) {
+        let lies = self.user_of(device).is_some_and(|user| self.liars.contains(&user));
         let reached = self.reached(device, conversation);
-        if let Some(reached) = reached {
+        if let Some(reached) = reached.filter(|_| !lies) {
             self.compare(Oracle::AtLeastOnce, first <= reached.next(), || {
                 format!("device {device} was sent {conversation} from {first} on, and {reached} is the last that it has acknowledged or was sent before")
             });
@@ -98,7 +101,7 @@ impl Oracles {
     pub(super) fn cursor_moved(&mut self, device: DeviceId, conversation: ConversationId, value: &[u8]) {
         let Ok(Cursor { upto }) = Cursor::decode(value) else { return };
         let before = self.cursors.insert((device, conversation), upto);
-        let Some(nth) = self.nth_of(device) else { return };
+        let Some(nth) = self.nth_of(device).filter(|_| !self.liars.contains(&device.user)) else { return };
         self.compare(Oracle::AtLeastOnce, before.is_none_or(|before| before <= upto), || {
             format!("the cursor of device {nth} in {conversation} went from {before:?} back to {upto}")
         });
@@ -114,6 +117,11 @@ impl Oracles {
 
     /// A mark that something waits for a device was cleared.
     pub(super) fn mark_cleared(&mut self, device: DeviceId, conversation: ConversationId) {
+        // Whoever was removed is marked for nothing more.
+        let removed = self.nth_of(device).is_none_or(|nth| self.devices[nth as usize].removed_at.is_some());
+        if removed || self.liars.contains(&device.user) {
+            return;
+        }
         let cursor = self.cursors.get(&(device, conversation)).copied().unwrap_or_default();
         let owed = self.model.last_where(conversation, Seq(u64::MAX), |sender| sender != device);
         self.compare(Oracle::AtLeastOnce, owed <= cursor, || {

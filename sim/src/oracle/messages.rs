@@ -28,6 +28,13 @@ impl Oracles {
         });
     }
 
+    /// One of the messages of a device whose acceptance it was told.
+    pub(crate) fn told_message(&self, device: u32, drawn: u64) -> Option<(ConversationId, MessageId, Content)> {
+        let told: Vec<&Message> = self.messages.iter().filter(|message| message.device == device && message.told).collect();
+        let message = told.get(usize::try_from(drawn).unwrap_or_default().checked_rem(told.len())?)?;
+        Some((message.conversation, message.id, message.content.clone()))
+    }
+
     /// It is stored in the outbox.
     pub(crate) fn durable(&mut self, id: MessageId) {
         if let Some(message) = self.by_id.get(&id) {
@@ -52,10 +59,13 @@ impl Oracles {
         let Some(nth) = self.by_id.get(&id).copied() else { return };
         let message = &mut self.messages[nth as usize];
         message.refused = Some(reject);
-        let (sender, conversation, told, seq) = (message.sender.user, message.conversation, message.told, message.seq);
+        let (device, sender, conversation, told, seq) =
+            (message.device, message.sender.user, message.conversation, message.told, message.seq);
         let peer = conversation.pair().peer(sender);
         let blocked = peer.is_some_and(|peer| self.blocks.contains(&(sender, peer)) || self.blocks.contains(&(peer, sender)));
-        self.compare(Oracle::NoLoss, reject == Reject::NotAllowed && blocked, || format!("{id} was refused for ever: {reject:?}"));
+        let removed = self.devices[device as usize].removed;
+        let right = (reject == Reject::NotAllowed && blocked) || (reject == Reject::DeviceRemoved && removed);
+        self.compare(Oracle::NoLoss, right, || format!("{id} was refused for ever: {reject:?}"));
         self.compare(Oracle::Dedup, !told && seq.is_none(), || format!("{id} was refused for ever, and stands in the log"));
     }
 
@@ -69,7 +79,7 @@ impl Oracles {
         self.compare(Oracle::TotalOrder, there == Some(nth), || {
             format!("{id} is said to stand at {seq} of {conversation}: there stands {there:?}")
         });
-        if self.messages[nth as usize].turned_away {
+        if self.messages[nth as usize].turned_away || self.liars.contains(&self.messages[nth as usize].sender.user) {
             return;
         }
         let sent = self.sent.entry((device, conversation)).or_default();
@@ -106,6 +116,12 @@ impl Oracles {
                 .compare(Oracle::Visibility, false, || format!("device {device} got {id} at {seq} of {conversation}; nobody wrote it"));
         };
         self.same_message(device, conversation, nth, delivery);
+        if let Some(removed_at) = self.devices[device as usize].removed_at {
+            let at = self.model.committed_at(conversation, seq);
+            self.compare(Oracle::Visibility, at.is_some_and(|at| at <= removed_at), || {
+                format!("device {device} got {seq} of {conversation}, of {at:?} ms, and was removed at {removed_at} ms")
+            });
+        }
         self.place(nth, seq);
         self.put(device, nth, seq);
 

@@ -131,8 +131,14 @@ struct Watched {
     user: u32,
     id: Option<DeviceId>,
     linked_at: u64,
-    /// It was removed from its user's account, or is about to be.
+    /// Its user wants it removed from the account.
     removed: bool,
+    /// When it was, in the world's time.
+    removed_at: Option<u64>,
+    /// As whom it has greeted, if not as itself.
+    poses_as: Option<DeviceId>,
+    /// Somebody else has greeted with its name and token.
+    robbed: bool,
     /// Where it has put each message.
     entries: BTreeMap<u32, Seq>,
     /// Up to where it has each conversation on its disk.
@@ -170,6 +176,9 @@ impl Watched {
             id: None,
             linked_at: u64::MAX,
             removed: false,
+            removed_at: None,
+            poses_as: None,
+            robbed: false,
             entries: BTreeMap::new(),
             stored: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
@@ -192,9 +201,10 @@ impl Oracles {
         self.broken.take()
     }
 
-    pub(crate) fn people(&mut self, users: usize, devices: Vec<u32>) {
-        self.users = vec![None; users];
-        self.devices = devices.into_iter().map(Watched::new).collect();
+    /// There is another device of somebody's.
+    pub(crate) fn device_of(&mut self, user: u32) {
+        self.users.resize(self.users.len().max(user as usize + 1), None);
+        self.devices.push(Watched::new(user));
     }
 
     pub(crate) fn users(&self) -> &[Option<UserId>] {
@@ -202,7 +212,10 @@ impl Oracles {
     }
 
     /// A device was told its name.
-    pub(crate) fn linked(&mut self, device: u32, id: DeviceId, now: u64) {
+    pub(crate) fn linked(&mut self, device: u32, id: DeviceId, now: u64, lies: bool) {
+        if lies {
+            self.liars.insert(id.user);
+        }
         let it = &mut self.devices[device as usize];
         (it.id, it.linked_at) = (Some(id), now);
         self.nths.insert(id, device);
@@ -218,6 +231,31 @@ impl Oracles {
     pub(crate) fn devices_of(&self, conversation: ConversationId) -> Vec<DeviceId> {
         let pair = conversation.pair();
         self.devices.iter().filter_map(|device| device.id).filter(|id| pair.side(id.user).is_some()).collect()
+    }
+
+    /// A hostile device greets with the name and token of another, or as itself.
+    pub(crate) fn poses_as(&mut self, device: u32, victim: Option<DeviceId>) {
+        self.devices[device as usize].poses_as = victim;
+        if let Some(victim) = victim.and_then(|victim| self.nth_of(victim)) {
+            self.devices[victim as usize].robbed = true;
+        }
+    }
+
+    /// Somebody wants a device to be removed from their account.
+    pub(crate) fn removing(&mut self, device: DeviceId) {
+        if let Some(nth) = self.nth_of(device) {
+            self.devices[nth as usize].removed = true;
+        }
+    }
+
+    /// Whether a device is to be removed, or was.
+    pub(crate) fn is_removed(&self, device: u32) -> bool {
+        self.devices[device as usize].removed
+    }
+
+    /// Whether somebody else has greeted as this device.
+    pub(crate) fn is_robbed(&self, device: u32) -> bool {
+        self.devices[device as usize].robbed
     }
 
     /// A device is told something about a conversation.

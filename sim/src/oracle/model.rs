@@ -36,6 +36,12 @@ impl Model {
         self.log(conversation).get(place).map(|placed| placed.message)
     }
 
+    /// When a position was committed, in the world's time.
+    pub(super) fn committed_at(&self, conversation: ConversationId, seq: Seq) -> Option<u64> {
+        let place = usize::try_from(seq.0.checked_sub(1)?).ok()?;
+        self.log(conversation).get(place).map(|placed| placed.at)
+    }
+
     /// The last position.
     pub(crate) fn head(&self, conversation: ConversationId) -> Seq {
         Seq(self.log(conversation).len() as u64)

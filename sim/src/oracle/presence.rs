@@ -25,7 +25,8 @@ pub(crate) struct Seen {
 impl Oracles {
     /// A frame of a device has reached a gateway.
     pub(crate) fn heard(&mut self, device: u32, local: Timestamp, now: u64) {
-        if let Some(user) = self.user_of(device) {
+        let posed = self.devices[device as usize].poses_as.map(|victim| victim.user);
+        for user in [self.user_of(device), posed].into_iter().flatten() {
             let heard = self.heard.entry(user).or_default();
             *heard = Heard { at: now, local: heard.local.max(local) };
         }

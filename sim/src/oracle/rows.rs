@@ -4,7 +4,7 @@
 use super::{Oracle, Oracles};
 use crate::store::Store;
 use doubletick_core::id::{DeviceId, UserId};
-use doubletick_core::rows::{self, Place, Row, StoredPresence, StoredWake, Topic};
+use doubletick_core::rows::{self, Account, Place, Row, StoredPresence, StoredWake, Topic};
 use doubletick_core::store::{Key, Write};
 use doubletick_core::time::Timestamp;
 
@@ -14,6 +14,7 @@ enum Kind {
     InConversation,
     LastSeen,
     OfDevice,
+    Device,
     WakeOfPresence,
 }
 
@@ -24,6 +25,7 @@ fn kind(key: &Key) -> Option<Kind> {
         (0x10, 27) => Some(Kind::InConversation),
         (0x20, 10) if bytes[9] == 4 => Some(Kind::LastSeen),
         (0x30, 29) => Some(Kind::OfDevice),
+        (0x30, 12) => Some(Kind::Device),
         (0x81, 29) if bytes[20] == 4 => Some(Kind::WakeOfPresence),
         _ => None,
     }
@@ -43,6 +45,11 @@ impl Oracles {
                 }
                 (Kind::OfDevice, Some(Place::Cursor(device, conversation)), Write::Set(_, value)) => {
                     self.cursor_moved(device, conversation, value);
+                }
+                (Kind::Device, Some(Place::Device(device)), Write::Clear(_)) => {
+                    if let Some(nth) = self.nth_of(device) {
+                        self.devices[nth as usize].removed_at = Some(now);
+                    }
                 }
                 (Kind::LastSeen, Some(Place::LastSeen(user)), Write::Max(_, at)) => {
                     self.true_last_seen(user, Timestamp::from_millis(*at), "the store holds");
@@ -82,6 +89,11 @@ impl Oracles {
         if store.latest(&rows::watcher(user, watcher).key).is_none() {
             return;
         }
+        // A device that was removed may be connected for a moment longer, and that moment belongs to neither.
+        let session = |device: DeviceId| store.latest(&rows::session(device).key).is_some();
+        if self.devices.iter().filter(|device| device.removed).filter_map(|device| device.id).any(|id| id.user == user && session(id)) {
+            return;
+        }
         let there = self.is_connected(user, store);
         self.compare(Oracle::Presence, online == there, || {
             format!("watchers are told that {user} is online: {online}; that there is a session: {there}")
@@ -90,8 +102,9 @@ impl Oracles {
 
     /// Whether the store has a session of a user's, by a device that still belongs to them.
     pub(crate) fn is_connected(&self, user: UserId, store: &Store) -> bool {
-        let devices = self.devices.iter().filter(|device| !device.removed).filter_map(|device| device.id);
-        devices.filter(|id| id.user == user).any(|id| store.latest(&rows::session(id).key).is_some())
+        let account = store.latest(&rows::account(user).key).and_then(|value| Account::decode(value).ok());
+        let serials = account.iter().flat_map(|account| &account.devices).map(|linked| linked.serial);
+        serials.map(|serial| DeviceId { user, serial }).any(|device| store.latest(&rows::session(device).key).is_some())
     }
 }
 
@@ -116,7 +129,7 @@ mod tests {
             (None, rows::chat(user, chat).key),
             (Some(Kind::OfDevice), rows::dirty(device, chat).key),
             (Some(Kind::OfDevice), rows::cursor(device, chat).key),
-            (None, rows::device(device).key),
+            (Some(Kind::Device), rows::device(device).key),
             (Some(Kind::WakeOfPresence), wake(Topic::Presence(user))),
             (None, wake(Topic::Dirty(chat))),
             (None, wake(Topic::Replaced(SessionEpoch(0x0404_0404_0404_0404)))),

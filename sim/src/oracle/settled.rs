@@ -81,7 +81,12 @@ impl World<'_> {
 
     /// Devices that are there for good, with their names.
     fn living(&self) -> impl Iterator<Item = (u32, DeviceId, &Device)> {
-        (0..).zip(&self.devices).filter_map(|(nth, device)| Some((nth, device.id.filter(|_| !device.dead)?, device)))
+        (0..).zip(&self.devices).filter_map(|(nth, device)| Some((nth, device.id.filter(|_| self.lives(nth))?, device)))
+    }
+
+    /// Whether something can still reach a device, and is meant to.
+    fn lives(&self, device: u32) -> bool {
+        !self.devices[device as usize].dead && !self.oracles.is_removed(device)
     }
 
     /// Every device is online, has nothing left to send or to store, and nothing waits for it.
@@ -107,7 +112,7 @@ impl World<'_> {
     fn undelivered(&mut self) -> Unsettled {
         let lost = self.oracles.messages().iter().find(|message| {
             let known = message.told || message.refused.is_some();
-            !known && message.durable && !self.devices[message.device as usize].dead
+            !known && message.durable && self.lives(message.device)
         });
         if let Some(Message { id, device, .. }) = lost {
             return Some((Oracle::NoLoss, format!("{id} was stored in the outbox of device {device}, and nobody knows of it")));
@@ -182,7 +187,12 @@ impl World<'_> {
         let mut wrong = None;
         let silent = |user: UserId| self.now.saturating_sub(self.oracles.last_heard(user)) > limits::DEAD_AFTER.0 + PRESENCE_SLACK_MS;
         let there = |user: UserId| self.living().any(|(_, id, _)| id.user == user);
-        for user in self.oracles.users().iter().flatten().copied() {
+        // Whether somebody's device was removed in time is not known from outside.
+        let unsure = |user: UserId| {
+            let mut devices = (0..).zip(&self.devices).filter(|(_, device)| device.id.is_some_and(|id| id.user == user));
+            devices.any(|(nth, device)| !device.dead && self.oracles.is_removed(nth))
+        };
+        for user in self.oracles.users().iter().flatten().copied().filter(|user| !unsure(*user)) {
             compared += 1;
             let (connected, silent, there) = (self.oracles.is_connected(user, &self.store), silent(user), there(user));
             if (there && !connected) || (silent && connected) {
@@ -191,7 +201,7 @@ impl World<'_> {
             }
         }
         'devices: for (nth, _, device) in self.living().filter(|_| wrong.is_none()) {
-            for user in &device.watches {
+            for user in device.watches.iter().filter(|user| !unsure(**user)) {
                 let Some(shown) = self.oracles.shows(nth, *user) else { continue };
                 compared += 1;
                 let (silent, there) = (silent(*user), there(*user));

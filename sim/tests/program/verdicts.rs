@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 fn a_clean_run_ends_with_zero_and_its_first_line_runs_it_again() {
     let dir = Dir::new("clean");
     let calm = dir.file("calm.toml", CALM);
-    let first = ends_with(0, &["run", &calm, "--seeds", "3", "--commit", "0000001"]);
+    let first = ends_with(0, &["run", &calm, "--seeds", "3", "--commit", "0000002"]);
     let line = first.lines().next().unwrap();
-    assert!(line.starts_with(&format!("doubletick-sim run {calm} --from 1048576 --seeds 3 --jobs ")), "{line}");
+    assert!(line.starts_with(&format!("doubletick-sim run {calm} --from 2097152 --seeds 3 --jobs ")), "{line}");
     let words: Vec<&str> = line.split(' ').skip(1).collect();
     let again = ends_with(0, &words);
     let without_times =
@@ -75,17 +75,17 @@ fn an_impure_world_is_caught_at_its_first_differing_step_with_both_sides() {
 fn a_failure_is_saved_and_fails_again_and_says_where_it_drifts_once_it_is_fixed() {
     let dir = Dir::new("saved");
     let (late, folder) = (dir.file("late.toml", LATE), dir.path("saved"));
-    let text = ends_with(11, &["run", &late, "--seeds", "1", "--from", "7", "--save", &folder]);
-    assert!(text.contains("saved as ") && text.contains("late-7.toml"), "{text}");
+    let text = ends_with(11, &["run", &late, "--seeds", "1", "--from", "6", "--save", &folder]);
+    assert!(text.contains("saved as ") && text.contains("late-6.toml"), "{text}");
     let again = ends_with(11, &["run", &folder]);
-    assert!(again.contains("late-7: 1 of 1 seeds") && !again.contains("drifted"), "{again}");
+    assert!(again.contains("late-6: 1 of 1 seeds") && !again.contains("drifted"), "{again}");
     // As if the core had become faster: the same file, in a world in which all arrives.
-    let saved = dir.read("saved/late-7.toml");
+    let saved = dir.read("saved/late-6.toml");
     let fixed = saved.replace("settle_ms = 1\n", "settle_ms = 420_000\n").replace("latency_ms = [2500, 4000]", "latency_ms = [1, 2]");
     assert_ne!(fixed, saved);
-    dir.file("saved/late-7.toml", &fixed);
+    dir.file("saved/late-6.toml", &fixed);
     let again = ends_with(0, &["run", &folder]);
-    assert!(again.contains("note: late-7: drifted at step"), "{again}");
+    assert!(again.contains("note: late-6: drifted at step"), "{again}");
 }
 
 #[test]
