@@ -58,6 +58,12 @@ impl Model {
         log[..within].iter().rposition(is).map_or(Seq::START, |place| Seq(place as u64 + 1))
     }
 
+    /// From a position on past those that one device wrote itself.
+    pub(super) fn past_those_of(&self, conversation: ConversationId, from: Seq, device: Option<DeviceId>) -> Seq {
+        let own = self.log(conversation).iter().skip(from.0 as usize).take_while(|placed| Some(placed.sender) == device);
+        Seq(from.0 + own.count() as u64)
+    }
+
     /// The first position that was committed at or after a time; the one after the last if there is none.
     pub(crate) fn first_since(&self, conversation: ConversationId, at: u64) -> Seq {
         let log = self.log(conversation);

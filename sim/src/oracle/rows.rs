@@ -34,12 +34,18 @@ fn kind(key: &Key) -> Option<Kind> {
 impl Oracles {
     /// Writes are there from now on.
     pub(crate) fn committed(&mut self, writes: &[Write], store: &Store, now: u64) {
+        // Entries first: a batch may acknowledge what it has sent.
+        for write in writes {
+            if let Write::Set(key, value) = write
+                && kind(key) == Some(Kind::InConversation)
+                && let Some(Place::Log(conversation, seq)) = Place::of(key)
+            {
+                self.logged(conversation, seq, key, value, now);
+            }
+        }
         for write in writes {
             let Some(kind) = kind(write.key()) else { continue };
             match (kind, Place::of(write.key()), write) {
-                (Kind::InConversation, Some(Place::Log(conversation, seq)), Write::Set(key, value)) => {
-                    self.logged(conversation, seq, key, value, now);
-                }
                 (Kind::InConversation, Some(Place::Receipt(conversation, user)), Write::Set(_, value)) => {
                     self.receipt_moved(conversation, user, value);
                 }
