@@ -207,7 +207,7 @@ impl Gateway {
             Wake::Presence { user, presence } => {
                 let Some(session) = self.sessions.get_mut(&conn) else { return };
                 let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) else { return };
-                watched.stale = watched.asked > 0;
+                watched.stale = watched.asked.is_some();
                 if !watched.stale && watched.during == Some(self.takes) {
                     return self.watch_again(conn, user);
                 }

@@ -30,8 +30,8 @@ pub(super) enum Origin {
     Dirty(ConnId),
     /// A question for receipts.
     Receipts(ConnId),
-    /// A watch.
-    Watch(ConnId, UserId),
+    /// A watch, with the number of the question.
+    Watch(ConnId, UserId, u64),
     /// A request whose reply carries its number.
     Request(ConnId, RequestId),
     /// A request of a session's that has no reply.

@@ -76,6 +76,8 @@ pub struct Gateway {
     /// Whether wake-ups are being taken, and whether the bell rang meanwhile.
     taking: bool,
     rung: bool,
+    /// How often it was asked what is to be seen of somebody.
+    questions: u64,
     /// How often wake-ups were asked for.
     takes: u64,
     /// Whether the lease is being renewed, and how many questions about the leases of others are under way.
@@ -112,6 +114,7 @@ impl Gateway {
             seen: Vec::new(),
             taking: false,
             rung: false,
+            questions: 0,
             takes: 0,
             leases: BTreeMap::new(),
             draining: false,

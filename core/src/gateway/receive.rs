@@ -158,18 +158,20 @@ impl Gateway {
     }
 
     fn watch(&mut self, conn: ConnId, user: UserId) {
+        self.questions += 1;
+        let number = self.questions;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let device = session.device;
         let watching = session.watches.len();
         if let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) {
-            watched.asked += 1;
+            watched.asked = Some(number);
         } else if watching < limits::WATCHES_PER_SESSION {
-            session.watches.push(Watched { user, asked: 1, stale: false, during: None });
+            session.watches.push(Watched { user, asked: Some(number), stale: false, during: None });
         } else {
             return self.tell(conn, ServerFrame::Refused { request: None, reject: Reject::ListFull });
         }
         let watch = Command::Watch { device, gateway: self.id, user };
-        self.enqueue_request(conn, Lane::Session, Origin::Watch(conn, user), watch);
+        self.enqueue_request(conn, Lane::Session, Origin::Watch(conn, user, number), watch);
     }
 
     /// Takes a device off the list of a user's watchers, unless another session of the device's here watches that user too.

@@ -28,7 +28,7 @@ impl Gateway {
             Origin::Page(conn, conversation) => self.page_read(conn, conversation, reply),
             Origin::Dirty(conn) => self.dirty_answered(conn, reply),
             Origin::Receipts(conn) => self.receipts(conn, reply),
-            Origin::Watch(conn, user) => self.watched(conn, user, reply),
+            Origin::Watch(conn, user, number) => self.watched(conn, user, number, reply),
             Origin::Request(conn, request) => self.request_answered(conn, request, reply),
             Origin::Wakes => self.wakes_taken(reply),
             Origin::Lease => {
@@ -156,15 +156,17 @@ impl Gateway {
         }
     }
 
-    fn watched(&mut self, conn: ConnId, user: UserId, reply: Result<Reply, Reject>) {
+    fn watched(&mut self, conn: ConnId, user: UserId, number: u64, reply: Result<Reply, Reject>) {
         self.request_ended(conn);
         let during = self.taking.then_some(self.takes);
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         // Who is not watched any more is not spoken of.
         let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) else { return };
-        watched.asked = watched.asked.saturating_sub(1);
+        if watched.asked != Some(number) {
+            return;
+        }
+        watched.asked = None;
         match reply {
-            Ok(Reply::Presence(_)) if watched.asked > 0 => {}
             Ok(Reply::Presence(_)) if watched.stale && !planted!(OldPresenceWins) => self.watch_again(conn, user),
             Ok(Reply::Presence(presence)) => {
                 watched.during = during;
@@ -180,12 +182,14 @@ impl Gateway {
 
     /// Asks once more what is to be seen of a watched user.
     pub(super) fn watch_again(&mut self, conn: ConnId, user: UserId) {
+        self.questions += 1;
+        let number = self.questions;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) else { return };
-        (watched.asked, watched.stale) = (1, false);
+        (watched.asked, watched.stale) = (Some(number), false);
         session.requests += 1;
         let watch = Command::Watch { device: session.device, gateway: self.id, user };
-        self.enqueue(Lane::Session, Origin::Watch(conn, user), watch);
+        self.enqueue(Lane::Session, Origin::Watch(conn, user, number), watch);
     }
 
     fn request_answered(&mut self, conn: ConnId, request: RequestId, reply: Result<Reply, Reject>) {

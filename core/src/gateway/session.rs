@@ -27,8 +27,9 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watched {
     pub(super) user: UserId,
-    /// Questions under way for what is to be seen of the user.
-    pub(super) asked: u32,
+    /// The number of the last question for what is to be seen of the user, while it is under way. Answers to earlier ones, also from before
+    /// the user was not watched for a while, are passed over.
+    pub(super) asked: Option<u64>,
     /// News came meanwhile: it is not known which is newer, they or the answer.
     pub(super) stale: bool,
     /// The taking of wake-ups that was under way when the last answer came: what it brings may be older than that.
