@@ -279,6 +279,29 @@ fn what_is_shown_of_a_user_is_not_overtaken_by_an_older_answer() {
 }
 
 #[test]
+fn the_answer_to_a_watch_that_was_ended_is_not_taken_for_that_of_the_next_one() {
+    let mut bench = Bench::new(2, Config::default());
+    bench.open(1, 1);
+    bench.open(2, 2);
+    bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+    let (first, batch) = bench.take(|command| matches!(command, Command::Watch { .. }));
+    let online = bench.rows.execute(&batch);
+    bench.frame(1, ClientFrame::Unwatch { user: UserId(2) });
+    bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+    bench.ended(first, Ok(online));
+    let (second, batch) = bench.take(|command| matches!(command, Command::Watch { .. }));
+    // The second answer is on its way when the user goes, and what says so comes first.
+    let online = bench.rows.execute(&batch);
+    let gone = Command::EndSession { device: device(2), gateway: GatewayId(1), epoch: SessionEpoch(2), heard: NOW };
+    bench.rows.execute(&Arc::new(Batch { now: NOW, commands: vec![gone] }));
+    bench.input(Input::Bell);
+    bench.run();
+    bench.ended(second, Ok(online));
+    bench.run();
+    assert!(matches!(bench.presence(1).last(), Some(Presence::Offline { .. })), "{:?}", bench.presence(1));
+}
+
+#[test]
 fn an_older_connection_that_ends_late_does_not_end_the_watch_of_the_newer_one() {
     let mut bench = Bench::new(2, Config::default());
     for conn in [1, 3] {

@@ -80,7 +80,7 @@ impl Oracles {
     fn reached(&self, device: u32, conversation: ConversationId) -> Option<Seq> {
         let watched = &self.devices[device as usize];
         let reached = watched.session.reached.get(&conversation).or(watched.acknowledged.get(&conversation)).copied();
-        let from_the_start = self.model.first_since(conversation, watched.linked_at) == Seq::START.next();
+        let from_the_start = self.model.first_after(conversation, watched.linked_at) == Seq::START.next();
         reached.or(from_the_start.then_some(Seq::START))
     }
 

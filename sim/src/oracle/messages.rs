@@ -133,7 +133,7 @@ impl Oracles {
             return;
         }
         let linked_at = self.devices[device as usize].linked_at;
-        let from_the_start = self.model.first_since(conversation, linked_at) == Seq::START.next();
+        let from_the_start = self.model.first_after(conversation, linked_at) == Seq::START.next();
         let follows = match before {
             Some(before) => seq == before.next(),
             None => !from_the_start || seq == Seq::START.next(),

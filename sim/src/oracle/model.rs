@@ -64,10 +64,11 @@ impl Model {
         Seq(from.0 + own.count() as u64)
     }
 
-    /// The first position that was committed at or after a time; the one after the last if there is none.
-    pub(crate) fn first_since(&self, conversation: ConversationId, at: u64) -> Seq {
+    /// The first position that was committed after a time; the one after the last if there is none. Of what was committed in the same
+    /// millisecond it is not known here whether it came before.
+    pub(crate) fn first_after(&self, conversation: ConversationId, at: u64) -> Seq {
         let log = self.log(conversation);
-        Seq(log.partition_point(|placed| placed.at < at) as u64 + 1)
+        Seq(log.partition_point(|placed| placed.at <= at) as u64 + 1)
     }
 
     /// Every conversation with a message in it.
@@ -107,7 +108,7 @@ impl Oracles {
         conversation.pair().side(id.user)?;
         let head = self.model.head(conversation);
         // A device that was there from the start has everything; one that came later has at least what was committed since.
-        let must = self.model.first_since(conversation, linked_at);
+        let must = self.model.first_after(conversation, linked_at);
         let shows = |seq: Seq| self.model.message_at(conversation, seq).is_some_and(|message| watched.entries.get(&message) == Some(&seq));
         let missing = (must.0..=head.0).map(Seq).find(|seq| !shows(*seq));
         let compared = (head.0 + 1).saturating_sub(must.0);
