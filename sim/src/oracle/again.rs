@@ -79,7 +79,8 @@ impl Oracles {
     /// Up to where a conversation has come; `None` if this device knows nothing of it and may come in anywhere.
     fn reached(&self, device: u32, conversation: ConversationId) -> Option<Seq> {
         let watched = &self.devices[device as usize];
-        let reached = watched.session.reached.get(&conversation).or(watched.acknowledged.get(&conversation)).copied();
+        // What it has acknowledged in this session, from before it, goes on from there too.
+        let reached = watched.session.reached.get(&conversation).max(watched.acknowledged.get(&conversation)).copied();
         let from_the_start = self.model.first_after(conversation, watched.linked_at) == Seq::START.next();
         reached.or(from_the_start.then_some(Seq::START))
     }
