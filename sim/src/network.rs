@@ -64,8 +64,9 @@ impl World<'_> {
         it.dials += 1;
         let (run, dial) = (it.run, it.dials);
         let who = Who::Device(device);
-        let slot = self.draws.below(who, What::Detail(2), dial, self.slots.len() as u64) as usize;
-        let host = self.slots[slot].current;
+        // Places that stay dead are taken out of what devices are told to try, as the health check of a load balancer does.
+        let slots: Vec<_> = self.slots.iter().filter(|slot| !slot.dead).collect();
+        let host = slots[self.draws.below(who, What::Detail(2), dial, slots.len() as u64) as usize].current;
         let slow = self.fault(FaultKind::SlowReader, who, dial);
         let link = self.links.insert(Link {
             device,
