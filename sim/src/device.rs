@@ -5,6 +5,7 @@ use crate::draw::{What, Who};
 use crate::fault::FaultKind;
 use crate::flight::Origin;
 use crate::slab::Name;
+use crate::watch::{Entry, brief};
 use crate::world::{Event, WEATHER_MS, World};
 use doubletick_core::client::{self, Answer, Client, Notice, Outgoing, Output, Record, SaveId, Stored, StoredChat};
 use doubletick_core::command::{Command, Reply, code_digest};
@@ -244,8 +245,12 @@ impl World<'_> {
             return;
         }
         let now = it.clock.read(self.now);
-        if let Some(machine) = &mut it.machine {
-            it.touched = self.now;
+        if it.machine.is_none() {
+            return;
+        }
+        it.touched = self.now;
+        self.note(|| Entry::In(Who::Device(device), brief(&input)));
+        if let Some(machine) = &mut self.devices[device as usize].machine {
             machine.handle_input(now, input);
             self.drive_device(device);
         }
@@ -307,6 +312,7 @@ impl World<'_> {
     }
 
     fn device_output(&mut self, device: u32, output: Output) {
+        self.note(|| Entry::Out(Who::Device(device), brief(&output)));
         match output {
             Output::Connect => {
                 self.trace.number(0x11);

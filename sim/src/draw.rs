@@ -11,7 +11,7 @@ pub type PerMillion = u32;
 pub const MILLION: PerMillion = 1_000_000;
 
 /// Whom a draw is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
     /// The world as a whole.
     World,

@@ -60,7 +60,7 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    fn who(&self) -> Who {
+    pub(crate) fn who(&self) -> Who {
         match self.origin {
             Origin::Host(host, _) => Who::Host(host),
             Origin::Device(device) => Who::Device(device),
@@ -298,6 +298,7 @@ impl World<'_> {
     /// The writes are there from now on, and bells ring.
     fn apply(&mut self, commit: &Commit<Outcome>) {
         let writes = &commit.writes;
+        self.note_rows(writes);
         self.work.commits += 1;
         self.committed = self.now;
         for write in writes {

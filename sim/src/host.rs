@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::draw::{What, Who};
 use crate::fault::FaultKind;
 use crate::slab::Name;
+use crate::watch::{Entry, brief};
 use crate::world::{Event, World};
 use doubletick_core::gateway::{self, ConnId, Gateway, Input, Output, frame_cost};
 use doubletick_core::id::GatewayId;
@@ -102,8 +103,12 @@ impl World<'_> {
     pub(crate) fn tell_host(&mut self, host: u32, input: Input) {
         let it = &mut self.hosts[host as usize];
         let now = it.clock.read(self.now);
-        if let Some(gateway) = &mut it.gateway {
-            it.touched = self.now;
+        if it.gateway.is_none() {
+            return;
+        }
+        it.touched = self.now;
+        self.note(|| Entry::In(Who::Host(host), brief(&input)));
+        if let Some(gateway) = &mut self.hosts[host as usize].gateway {
             gateway.handle_input(now, input);
             self.drive_host(host);
         }
@@ -167,6 +172,7 @@ impl World<'_> {
     }
 
     fn host_output(&mut self, host: u32, output: Output) {
+        self.note(|| Entry::Out(Who::Host(host), brief(&output)));
         match output {
             Output::Frame(conn, frame) => {
                 let cost = frame_cost(&frame);

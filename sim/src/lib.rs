@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`scenario`] and [`fault`] (what a world is made of), [`draw`] (keyed randomness), `world` (time and events),
 //! [`store`] (FoundationDB's semantics), `flight` (transactions and what goes wrong with them), `host` (gateways), `network` (links),
-//! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds).
+//! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds), [`watch`] (a run tells its
+//! story), [`plan`] (what is left of a seed when it is told again with less).
 
 pub mod cli;
 mod clock;
@@ -22,11 +23,13 @@ mod network;
 mod options;
 pub mod oracle;
 mod people;
+pub mod plan;
 mod run;
 pub mod scenario;
 mod slab;
 pub mod store;
 mod trace;
+pub mod watch;
 mod weather;
 mod world;
 

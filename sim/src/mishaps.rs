@@ -30,7 +30,9 @@ impl World<'_> {
         if !hostile && self.fault(FaultKind::OldToken, who, 0) {
             self.devices[device as usize].age_ms = self.size(FaultKind::OldToken, who, 0);
         }
-        self.at(at, Event::Register(device));
+        if self.scenario.plan.devices.as_ref().is_none_or(|left| left.contains(&device)) {
+            self.at(at, Event::Register(device));
+        }
     }
 
     /// Something that happens to a device once in a long while. Says whether it did.

@@ -57,6 +57,18 @@ enum Down {
     Close(Option<CloseReason>),
 }
 
+impl Link {
+    /// Its end at the server.
+    pub(crate) fn gateway(&self) -> Who {
+        Who::Host(self.host)
+    }
+
+    /// Its end at the app.
+    pub(crate) fn app(&self) -> Who {
+        Who::Device(self.device)
+    }
+}
+
 impl World<'_> {
     /// The app wants a connection.
     pub(crate) fn dial(&mut self, device: u32) {

@@ -1,7 +1,9 @@
 //! What people do.
 
 use crate::draw::{What, Who};
+use crate::plan::ActId;
 use crate::scenario::Operation;
+use crate::watch::Entry;
 use crate::world::{Event, World};
 use doubletick_core::client::{Ask, Input, Outgoing, Tag};
 use doubletick_core::content::{Body, Content, Parts};
@@ -26,6 +28,11 @@ impl World<'_> {
         let it = &self.devices[device as usize];
         let stuck = !it.hostile && it.machine.as_ref().is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent);
         self.after(if stuck { 8 * pause } else { pause }, Event::Act(device));
+        let id = ActId { device, nth: self.devices[device as usize].acts };
+        if self.scenario.plan.acts.as_ref().is_some_and(|left| !left.contains(&id)) {
+            return;
+        }
+        self.note(|| Entry::Act(id));
         if self.devices[device as usize].hostile {
             return self.hostile_acts(device);
         }

@@ -2,6 +2,7 @@
 
 use crate::draw::PerMillion;
 use crate::fault::{FaultKind, KINDS};
+use crate::plan::Plan;
 
 /// The least and the most of something; each seed draws its own.
 pub type Bounds = (u64, u64);
@@ -145,6 +146,8 @@ pub struct Scenario {
     pub faults: [Setting; KINDS],
     /// Faults that are off although a seed would have them on: to find out which mattered.
     pub without: Vec<FaultKind>,
+    /// What is left of a seed.
+    pub plan: Plan,
     /// How much of what people do is of each [`Operation`].
     pub weights: [u32; Operation::ALL.len()],
     /// Steps between two looks at everything (the machines' own checks, the proof of the log).
@@ -187,6 +190,7 @@ impl Default for Scenario {
             unhealed: 0,
             faults: [Setting::default(); KINDS],
             without: Vec::new(),
+            plan: Plan::default(),
             weights: [60, 12, 28, 60, 16, 20, 8, 2, 4, 2, 6, 2, 1],
             sample_every: 512,
             checkpoint_every: 1024,

@@ -10,11 +10,13 @@ use crate::judge::Progress;
 use crate::network::Link;
 use crate::options::Options;
 use crate::oracle::{Oracle, Oracles};
+use crate::plan::FaultId;
 use crate::run::{Failure, FailureKind, Run, Verdict, Work};
 use crate::scenario::Scenario;
 use crate::slab::{Name, Slab};
 use crate::store::Store;
 use crate::trace::Trace;
+use crate::watch::{self, Entry, Watch};
 use core::cmp::Reverse;
 use doubletick_core::store::Key;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -110,6 +112,8 @@ const REBUILT: u32 = MILLION / 16;
 /// Everything.
 pub(crate) struct World<'a> {
     pub(crate) scenario: &'a Scenario,
+    /// Whoever is told what happens.
+    pub(crate) watch: Option<Watch<'a>>,
     pub(crate) options: Options,
     pub(crate) draws: Draws,
     pub(crate) now: u64,
@@ -139,9 +143,10 @@ pub(crate) struct World<'a> {
     failure: Option<(FailureKind, Oracle, String)>,
 }
 
-pub(crate) fn run(scenario: &Scenario, seed: u64) -> Run {
-    let mut world = World::new(scenario, seed);
+pub(crate) fn run<'a>(scenario: &'a Scenario, seed: u64, watch: Option<Watch<'a>>) -> Run {
+    let mut world = World::new(scenario, seed, watch);
     let ended = catch_unwind(AssertUnwindSafe(|| world.live()));
+    watch::end(&mut world);
     let failed = match ended {
         Ok(()) => world.failure.take().map(|(kind, oracle, detail)| (kind, oracle.name(), detail)),
         Err(panic) => {
@@ -153,7 +158,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64) -> Run {
 }
 
 impl<'a> World<'a> {
-    fn new(scenario: &'a Scenario, seed: u64) -> Self {
+    fn new(scenario: &'a Scenario, seed: u64, watch: Option<Watch<'a>>) -> Self {
         let options = Options::draw(scenario, seed);
         let mut ledger = Ledger::default();
         for (count, setting) in ledger.0.iter_mut().zip(&options.faults) {
@@ -161,6 +166,7 @@ impl<'a> World<'a> {
         }
         let mut world = Self {
             scenario,
+            watch,
             draws: Draws::new(seed),
             now: 0,
             committed: 0,
@@ -235,6 +241,12 @@ impl<'a> World<'a> {
                 continue;
             }
             self.now = at;
+            if let Some(watch) = &self.watch {
+                if watch.until == self.trace.steps {
+                    return;
+                }
+                self.watch_step(self.trace.steps + 1, at, &event, self.whom(event));
+            }
             self.trace.step(at, event);
             let (kind, whose) = event.code();
             self.trace.bytes(&[kind]);
@@ -265,6 +277,27 @@ impl<'a> World<'a> {
             self.device_timer_is_stale(device, run, due)
         } else {
             false
+        }
+    }
+
+    /// To whom something happens.
+    fn whom(&self, event: Event) -> Who {
+        match event {
+            Event::Start(slot) | Event::SlotWeather(slot) => Who::Slot(slot),
+            Event::HostDue(host, _) | Event::HostEnds(host) | Event::Bell(host, _) | Event::Again(host) => Who::Host(host),
+            Event::DeviceWeather(device)
+            | Event::Register(device)
+            | Event::Boot(device)
+            | Event::Reopen(device)
+            | Event::DeviceDue(device, ..)
+            | Event::Saved(device, _)
+            | Event::Act(device) => Who::Device(device),
+            Event::Flight(flight) => self.flights.get(flight).map_or(Who::World, Flight::who),
+            Event::Dial(link) | Event::Up(link) | Event::HostHears(link) => self.links.get(link).map_or(Who::World, Link::gateway),
+            Event::Dialed(link) | Event::DialEnds(link) | Event::Down(link) | Event::ClientHears(link) => {
+                self.links.get(link).map_or(Who::World, Link::app)
+            }
+            Event::Heal | Event::Look => Who::World,
         }
     }
 
@@ -319,7 +352,15 @@ impl<'a> World<'a> {
             return false;
         }
         self.ledger.0[kind as usize].offered += 1;
-        self.draws.chance(who, What::Fault(kind), counter, setting.per_million)
+        let id = FaultId { kind, who, counter };
+        let happens = match &self.scenario.plan.faults {
+            None => self.draws.chance(who, What::Fault(kind), counter, setting.per_million),
+            Some(left) => left.contains(&id),
+        };
+        if happens {
+            self.note(|| Entry::Fault(id));
+        }
+        happens
     }
 
     /// How long or how large the fault of such an occasion is.
@@ -344,6 +385,7 @@ impl<'a> World<'a> {
     pub(crate) fn fired(&mut self, kind: FaultKind) {
         self.ledger.0[kind as usize].fired += 1;
         self.trace.number(0xfa00 | kind as u64);
+        self.note(|| Entry::Fired(kind));
     }
 
     fn verdict(mut self, seed: u64, failed: Option<(FailureKind, &'static str, String)>) -> Run {

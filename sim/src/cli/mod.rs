@@ -14,6 +14,7 @@ mod mutants;
 mod nearest;
 mod output;
 pub mod panics;
+mod plan;
 pub mod pool;
 pub mod progress;
 pub mod report;

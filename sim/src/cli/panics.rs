@@ -28,9 +28,14 @@ fn install() {
 
 /// Runs one seed. If the core panics, the failure says where.
 pub fn run_seed(scenario: &Scenario, seed: u64) -> Run {
+    with_place(|| run(scenario, seed))
+}
+
+/// The same for a run that is made in another way.
+pub fn with_place(live: impl FnOnce() -> Run) -> Run {
     install();
     IN_WORLD.set(true);
-    let mut run = run(scenario, seed);
+    let mut run = live();
     IN_WORLD.set(false);
     let place = PLACE.take();
     if let (Verdict::Failed(failure), Some(place)) = (&mut run.verdict, place)

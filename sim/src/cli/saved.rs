@@ -44,7 +44,7 @@ impl Saved {
 }
 
 /// A saved failure as a file holds it.
-pub(crate) fn write(scenario: &Scenario, run: &Run, failure: &Failure, commit: Option<&str>) -> String {
+pub fn write(scenario: &Scenario, run: &Run, failure: &Failure, commit: Option<&str>) -> String {
     let chain = Chain::of(run);
     let every = chain.checkpoints.len().div_ceil(CHECKPOINTS).next_power_of_two();
     let checkpoints = chain.checkpoints.iter().skip(every - 1).step_by(every);

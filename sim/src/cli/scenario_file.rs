@@ -5,6 +5,7 @@
 
 use super::keys::{Field, KEYS, Key, LENGTH, MILLION, WEIGHT, has_length};
 use super::nearest::nearest;
+use super::plan;
 use super::saved::{self, Saved};
 use crate::fault::FaultKind;
 use crate::scenario::{Bounds, Operation, Scenario, Setting};
@@ -13,7 +14,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-type Value<'a> = Spanned<DeValue<'a>>;
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
 /// Reads a scenario file. The scenario has the name of the file, without its ending.
 ///
@@ -71,9 +72,10 @@ impl Source<'_> {
                 ("faults", _) => self.faults(value, &mut scenario)?,
                 ("operations", _) => self.operations(value, &mut scenario)?,
                 ("without", _) => self.without(value, &mut scenario)?,
+                ("plan", _) => plan::read(self, value, &mut scenario)?,
                 (_, Some(known)) => self.set(known, value, &mut scenario)?,
                 (_, None) => {
-                    let known = KEYS.iter().map(|key| key.name).chain(["faults", "operations", "without"]);
+                    let known = KEYS.iter().map(|key| key.name).chain(["faults", "operations", "plan", "without"]);
                     return Err(self.wrong(name.span(), format_args!("there is no key `{key}`; did you mean `{}`?", nearest(key, known))));
                 }
             }
@@ -116,7 +118,7 @@ impl Source<'_> {
         Ok((least, most))
     }
 
-    fn table<'v, 'a>(&self, name: &str, value: &'v Value<'a>) -> Result<&'v DeTable<'a>, String> {
+    pub(super) fn table<'v, 'a>(&self, name: &str, value: &'v Value<'a>) -> Result<&'v DeTable<'a>, String> {
         value.get_ref().as_table().ok_or_else(|| self.wrong(value.span(), format_args!("`{name}` must be a table")))
     }
 
@@ -267,6 +269,7 @@ fn write_over(scenario: &Scenario, mut base: Option<Scenario>, prefix: &str) -> 
             line(&mut text, &format!("{kind} = {value}"));
         }
     }
+    text.push_str(&plan::write(&scenario.plan, prefix));
     text
 }
 
@@ -298,6 +301,7 @@ pub fn keys_as_table() -> String {
         &mut text,
         "| `without` | a list of faults | none | Faults that are off although a seed would have them on: to see which matter |",
     );
+    line(&mut text, plan::HELP);
     for operation in Operation::ALL {
         let weight = calm.weights[operation as usize];
         let values = format!("0 to {}", WEIGHT.end());

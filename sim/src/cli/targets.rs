@@ -2,6 +2,7 @@
 
 use super::saved::Saved;
 use super::scenario_file;
+use crate::run::Run;
 use crate::scenario::Scenario;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,18 @@ pub struct Target {
     pub scenario: Scenario,
     /// If it is a saved failure, its one seed and what its run was like.
     pub(crate) saved: Option<Saved>,
+}
+
+impl Target {
+    /// The seed of a saved failure.
+    pub fn seed(&self) -> Option<u64> {
+        self.saved.as_ref().map(|saved| saved.seed)
+    }
+
+    /// Where a run parts from the saved failure: the last step at which it is known to be the same, and one at which it differs.
+    pub fn drift(&self, run: &Run) -> Option<(u64, u64)> {
+        self.saved.as_ref()?.drift(run).map(|drift| (drift.same, drift.differs))
+    }
 }
 
 /// Finds and reads the files. A folder stands for the files in it, in the order of their names, and not for the folders in it: what lies
