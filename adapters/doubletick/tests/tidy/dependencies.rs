@@ -6,9 +6,10 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate of the workspace, the crates of the workspace that it may depend on.
-const MAY: [(&str, &[&str]); 14] = [
+const MAY: [(&str, &[&str]); 15] = [
     ("doubletick-core", &[]),
     ("doubletick-sim", &["doubletick-core"]),
+    ("doubletick-replay", &["doubletick-sim"]),
     ("doubletick-wire", &["doubletick-core"]),
     ("doubletick-fdb", &["doubletick-core", "doubletick-fdb-loader", "doubletick-store"]),
     ("doubletick-fdb-loader", &[]),

@@ -1,0 +1,79 @@
+//! What can be asked for.
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use doubletick_sim::draw::Who;
+use std::path::PathBuf;
+
+/// Tells what happened in a simulated run, and finds what was needed to make it fail.
+///
+/// A run is a seed and a scenario (`7 scenarios/storm.toml`), or a saved failure (`failures/storm-7.toml`).
+#[derive(Debug, Default, Parser)]
+#[command(name = "doubletick-replay", version)]
+pub struct Arguments {
+    /// A seed and a scenario's file, or the file of a saved failure
+    #[arg(value_name = "SEED SCENARIO | FILE", required = true, num_args = 1..=2)]
+    pub what: Vec<String>,
+    /// Up to this step
+    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
+    pub until: Option<u64>,
+    /// From this step on
+    #[arg(long, value_name = "STEP")]
+    pub from: Option<u64>,
+    /// Only what meets or comes from these: gateway-N, device-N, slot-N or world
+    #[arg(long, value_name = "WHO", value_parser = who)]
+    pub who: Vec<Who>,
+    /// Only steps that name such a text: a conversation's or a user's id, a kind of frame, a fault
+    #[arg(long, value_name = "TEXT")]
+    pub about: Vec<String>,
+    /// Only steps in which a fault happened or was felt
+    #[arg(long)]
+    pub faults: bool,
+    /// A line of JSON for each step
+    #[arg(long)]
+    pub json: bool,
+    /// The fewest faults, acts, devices and gateways that still fail in the same way
+    #[arg(long, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "why", "diff"])]
+    pub shrink: bool,
+    /// With --shrink: saves what is left, as a file that the simulator runs again
+    #[arg(long, value_name = "FILE", requires = "shrink")]
+    pub output: Option<PathBuf>,
+    /// Which of the faults that are left matter: of a shrunk failure, best
+    #[arg(long, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "diff"])]
+    pub why: bool,
+    /// The first step at which this run and another part
+    #[arg(long, value_name = "SEED SCENARIO | FILE", num_args = 1..=2, conflicts_with_all = ["until", "from", "who", "about", "faults", "json"])]
+    pub diff: Option<Vec<String>>,
+}
+
+fn who(text: &str) -> Result<Who, String> {
+    text.parse().map_err(|()| "it must be gateway-N, device-N, slot-N, user-N or world".into())
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// One line about what is wrong; none if help was asked for and given.
+pub fn parse() -> Result<Arguments, String> {
+    Arguments::try_parse().map_err(|error| {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            print!("{error}");
+            return String::new();
+        }
+        let text = error.to_string();
+        let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+        let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        format!("{} (see --help)", line.trim_start_matches("error: "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Arguments::command().debug_assert();
+    }
+}

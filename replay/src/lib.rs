@@ -1,0 +1,56 @@
+//! From a failing seed to its cause: the story of a run, the fewest faults that still make it fail, and which of them matter.
+//!
+//! Reading order: [`arguments`] (what can be asked), [`case`] (a seed and its scenario, run again), [`story`] (one line a step), [`shrink`]
+//! (what is left of a failure), [`why`] (what of it matters), [`diff`] (where two runs part).
+
+pub mod arguments;
+pub mod case;
+pub mod diff;
+mod search;
+pub mod shrink;
+pub mod story;
+pub mod why;
+
+use arguments::Arguments;
+use case::Case;
+use doubletick_sim::cli::exit::USAGE;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// Whatever reads the output has closed it.
+const CLOSED: u8 = 74;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let answer = arguments::parse().and_then(|arguments| answer(&arguments, &mut io::stdout().lock()));
+    match answer {
+        Ok(outcome) => outcome,
+        Err(line) if line.is_empty() => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("doubletick-replay: {line}");
+            USAGE.into()
+        }
+    }
+}
+
+fn answer(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, String> {
+    let case = Case::find(&arguments.what)?;
+    let written = if let Some(other) = &arguments.diff {
+        let other = Case::find(other)?;
+        diff::tell(&case, &other, out)
+    } else if arguments.shrink {
+        let shrunk = shrink::shrink(&case)?;
+        let saved = arguments.output.as_deref().map(|path| shrunk.save(path)).transpose()?;
+        shrunk.tell(saved.as_deref(), out)
+    } else if arguments.why {
+        let why = why::why(&case)?;
+        why.tell(out)
+    } else {
+        let colour = io::stdout().is_terminal();
+        return match story::tell(&case, arguments, colour, out)? {
+            Ok(outcome) => Ok(outcome.into()),
+            Err(_) => Ok(CLOSED.into()),
+        };
+    };
+    Ok(if written.is_ok() { ExitCode::SUCCESS } else { CLOSED.into() })
+}
