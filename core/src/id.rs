@@ -7,13 +7,13 @@ use core::fmt;
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// A person with an account. Sixty-four random bits, chosen at registration, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
 pub struct UserId(pub u64);
 
 /// One of a user's devices: the address of everything that is delivered.
 ///
 /// `serial` counts the devices a user ever linked, from 1, and is never reused, so that a cursor can never be mistaken for another device's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
 pub struct DeviceId {
     /// The owner.
     pub user: UserId,
@@ -22,7 +22,7 @@ pub struct DeviceId {
 }
 
 /// A conversation: one log with one order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
 pub enum ConversationId {
     /// Two people. Derived from both ids, so it needs no creation and cannot be created twice.
     Direct(Pair),
@@ -220,6 +220,24 @@ impl fmt::Display for ConversationId {
         match self {
             Self::Direct(pair) => write!(f, "{}-{}", pair.low, pair.high),
         }
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserId({self})")
+    }
+}
+
+impl fmt::Debug for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeviceId({self})")
+    }
+}
+
+impl fmt::Debug for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConversationId({self})")
     }
 }
 

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// A device: an app on it, and what it has stored.
+#[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub(crate) user: u32,
     /// Once it is registered.
@@ -67,6 +68,7 @@ pub(crate) struct Device {
 }
 
 /// What survives a crash.
+#[derive(Clone, Debug)]
 pub(crate) struct Disk {
     token: Secret,
     starts: u32,
@@ -249,7 +251,7 @@ impl World<'_> {
             return;
         }
         it.touched = self.now;
-        self.note(|| Entry::In(Who::Device(device), brief(&input)));
+        self.note_words(|| Entry::In(Who::Device(device), brief(&input)));
         if let Some(machine) = &mut self.devices[device as usize].machine {
             machine.handle_input(now, input);
             self.drive_device(device);
@@ -312,7 +314,7 @@ impl World<'_> {
     }
 
     fn device_output(&mut self, device: u32, output: Output) {
-        self.note(|| Entry::Out(Who::Device(device), brief(&output)));
+        self.note_words(|| Entry::Out(Who::Device(device), brief(&output)));
         match output {
             Output::Connect => {
                 self.trace.number(0x11);

@@ -60,17 +60,27 @@ pub enum What {
 
 /// The draws of one seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draws(u64);
+pub struct Draws {
+    seed: u64,
+    /// What is no constant of the world is drawn from this one.
+    rest: u64,
+}
 
 impl Draws {
     /// The draws of a seed.
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { seed, rest: seed }
+    }
+
+    /// The constants of this seed, and everything else of another.
+    pub const fn with_rest_of(self, other: u64) -> Self {
+        Self { seed: self.seed, rest: other }
     }
 
     /// The `counter`-th number, evenly spread over all of `u64`.
     pub fn number(self, who: Who, what: What, counter: u64) -> u64 {
-        let keyed = mix(self.0 ^ who.code().wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let seed = if what.is_constant() { self.seed } else { self.rest };
+        let keyed = mix(seed ^ who.code().wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let keyed = mix(keyed.wrapping_add(what.code().wrapping_mul(0xd1b5_4a32_d192_ed03)));
         mix(keyed ^ counter.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7))
     }
@@ -104,6 +114,11 @@ impl Who {
 }
 
 impl What {
+    /// Whether it is settled before anything happens, by the seed.
+    fn is_constant(self) -> bool {
+        matches!(self, Self::Constant(_) | Self::FaultOn(_) | Self::FaultScale(_) | Self::OperationOn(_))
+    }
+
     fn code(self) -> u64 {
         match self {
             Self::Fault(kind) => (1 << 40) | kind as u64,
@@ -159,6 +174,18 @@ mod tests {
             draws.number(Who::Device(1), What::Latency, 2),
         ];
         assert!((0..5).all(|a| (0..a).all(|b| all[a] != all[b])));
+    }
+
+    #[test]
+    fn with_the_rest_of_another_seed_only_constants_stay() {
+        let (one, other) = (Draws::new(1), Draws::new(2));
+        let mixed = one.with_rest_of(2);
+        for what in [What::Constant(5), What::FaultOn(FaultKind::Reset), What::OperationOn(3)] {
+            assert_eq!(mixed.number(Who::World, what, 3), one.number(Who::World, what, 3));
+        }
+        for what in [What::Fault(FaultKind::Reset), What::Latency, What::Pace, What::Id(0)] {
+            assert_eq!(mixed.number(Who::World, what, 3), other.number(Who::World, what, 3));
+        }
     }
 
     #[test]

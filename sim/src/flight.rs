@@ -38,6 +38,7 @@ enum Stage {
 }
 
 /// A transaction.
+#[derive(Clone, Debug)]
 pub(crate) struct Flight {
     origin: Origin,
     /// For draws: the how-manieth of its origin.

@@ -13,6 +13,7 @@ use doubletick_core::time::Millis;
 use std::collections::BTreeMap;
 
 /// A place at which gateways run, one after the other, and now and then two at a time.
+#[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub(crate) clock: Clock,
     /// The gateway to which new connections go.
@@ -24,6 +25,7 @@ pub(crate) struct Slot {
 }
 
 /// One gateway, from its start to its end.
+#[derive(Clone, Debug)]
 pub(crate) struct Host {
     pub(crate) slot: u32,
     /// `None` once the process is gone.
@@ -107,7 +109,7 @@ impl World<'_> {
             return;
         }
         it.touched = self.now;
-        self.note(|| Entry::In(Who::Host(host), brief(&input)));
+        self.note_words(|| Entry::In(Who::Host(host), brief(&input)));
         if let Some(gateway) = &mut self.hosts[host as usize].gateway {
             gateway.handle_input(now, input);
             self.drive_host(host);
@@ -172,7 +174,7 @@ impl World<'_> {
     }
 
     fn host_output(&mut self, host: u32, output: Output) {
-        self.note(|| Entry::Out(Who::Host(host), brief(&output)));
+        self.note_words(|| Entry::Out(Who::Host(host), brief(&output)));
         match output {
             Output::Frame(conn, frame) => {
                 let cost = frame_cost(&frame);

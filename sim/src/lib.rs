@@ -7,7 +7,7 @@
 //! Reading order: [`scenario`] and [`fault`] (what a world is made of), [`draw`] (keyed randomness), `world` (time and events),
 //! [`store`] (FoundationDB's semantics), `flight` (transactions and what goes wrong with them), `host` (gateways), `network` (links),
 //! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds), [`watch`] (a run tells its
-//! story), [`plan`] (what is left of a seed when it is told again with less).
+//! story), [`plan`] (what is left of a seed when it is told again with less), [`player`] (any step of a run, forwards and backwards).
 
 pub mod cli;
 mod clock;
@@ -24,6 +24,7 @@ mod options;
 pub mod oracle;
 mod people;
 pub mod plan;
+pub mod player;
 mod run;
 pub mod scenario;
 mod slab;

@@ -18,7 +18,7 @@ const SOCKET_BUFFER: u32 = 64 * 1024;
 const RETRANSMIT_MS: u64 = 300;
 
 /// A connection, or the attempt to make one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Link {
     device: u32,
     run: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Link {
     swallowed: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Item<T> {
     at: u64,
     /// When it would have arrived without a fault of its own.
@@ -49,7 +49,7 @@ struct Item<T> {
     what: T,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Down {
     /// A frame, and the bytes that count as unflushed until it arrives.
     Frame(ServerFrame, u32),

@@ -84,5 +84,5 @@ pub enum FailureKind {
 
 /// Runs one seed of a scenario from beginning to end. The same arguments give the same result on every machine.
 pub fn run(scenario: &Scenario, seed: u64) -> Run {
-    crate::world::run(scenario, seed, None)
+    crate::world::run(scenario, seed)
 }

@@ -14,6 +14,7 @@ impl Name {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct Slab<T> {
     places: Vec<(u32, Option<T>)>,
     free: Vec<u32>,

@@ -16,7 +16,7 @@ pub const WINDOW_MS: u64 = 5_000;
 pub struct Version(pub u64);
 
 /// The rows of the store, in all versions of the window.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     rows: BTreeMap<Key, Cell>,
     version: Version,
@@ -25,7 +25,7 @@ pub struct Store {
 }
 
 /// The versions of one row.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cell {
     version: Version,
     /// `None` where there is no such row.

@@ -6,6 +6,7 @@ use doubletick_core::id::Digest;
 const LAST: usize = 48;
 
 /// What has happened so far, hashed, and the last of it in full.
+#[derive(Clone)]
 pub(crate) struct Trace<E> {
     buffer: Vec<u8>,
     chain: Digest,

@@ -44,43 +44,60 @@ pub enum Entry {
     Fired(FaultKind),
 }
 
-/// Who watches, and how long.
-pub(crate) struct Watch<'a> {
-    pub(crate) until: u64,
-    step: Option<Step>,
-    tell: &'a mut dyn FnMut(Step),
+/// Writes down what comes of the step that is being made.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder {
+    step: Step,
+    /// Whether it is written out what was said and written; else it is only told that it was.
+    in_full: bool,
 }
 
-impl Watch<'_> {
-    /// A step begins, so the one before it has ended.
-    fn begin(&mut self, step: Option<Step>) {
-        if let Some(step) = core::mem::replace(&mut self.step, step) {
-            (self.tell)(step);
-        }
+impl Recorder {
+    /// From before the first step on.
+    pub(crate) fn new(in_full: bool) -> Self {
+        let step = Step { number: 0, at_ms: 0, event: "Beginning".into(), who: Who::World, entries: Vec::new() };
+        Self { step, in_full }
     }
 }
 
 impl World<'_> {
-    pub(crate) fn watch_step(&mut self, number: u64, at_ms: u64, event: &dyn Debug, who: Who) {
-        if let Some(watch) = &mut self.watch {
-            watch.begin(Some(Step { number, at_ms, event: format!("{event:?}"), who, entries: Vec::new() }));
+    pub(crate) fn record_step(&mut self, number: u64, at_ms: u64, event: &dyn Debug, who: Who) {
+        if let Some(recorder) = &mut self.recorder {
+            let event = if recorder.in_full { format!("{event:?}") } else { String::new() };
+            recorder.step = Step { number, at_ms, event, who, entries: Vec::new() };
         }
     }
 
-    /// Notes something, if anybody watches.
+    /// The step that was made last, if it was recorded.
+    pub(crate) fn recorded(&mut self) -> Option<Step> {
+        let step = &mut self.recorder.as_mut()?.step;
+        let entries = core::mem::take(&mut step.entries);
+        Some(Step { entries, ..step.clone() })
+    }
+
+    /// Notes something, if anybody wants to know.
     pub(crate) fn note(&mut self, entry: impl FnOnce() -> Entry) {
-        if let Some(Watch { step: Some(step), .. }) = &mut self.watch {
-            step.entries.push(entry());
+        if let Some(recorder) = &mut self.recorder {
+            recorder.step.entries.push(entry());
         }
     }
 
-    /// Notes the rows of a commit.
-    pub(crate) fn note_rows(&mut self, writes: &[Write]) {
-        if self.watch.is_none() {
-            return;
+    /// Notes what somebody was told, or said, if anybody wants to read it.
+    pub(crate) fn note_words(&mut self, entry: impl FnOnce() -> Entry) {
+        if let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.in_full) {
+            recorder.step.entries.push(entry());
         }
+    }
+
+    /// Notes the rows of a commit; in brief, only that messages got their places.
+    pub(crate) fn note_rows(&mut self, writes: &[Write]) {
+        let Some(recorder) = &self.recorder else { return };
+        let in_full = recorder.in_full;
         for write in writes {
             let place = Place::of(write.key());
+            if !in_full && !matches!(place, Some(Place::Log(..))) {
+                continue;
+            }
             let name = place.as_ref().map_or_else(|| format!("{:?}", write.key()), |place| format!("{place:?}"));
             let how = match write {
                 Write::Set(_, value) => format!("= {} bytes", value.len()),
@@ -96,20 +113,18 @@ impl World<'_> {
 
 /// Runs one seed of a scenario, up to a step or to its end, and tells every step to `tell`. The run is the same as without.
 pub fn watch(scenario: &Scenario, seed: u64, until: Option<u64>, tell: &mut dyn FnMut(Step)) -> Run {
-    let watch = Watch { until: until.unwrap_or(u64::MAX), step: Some(beginning()), tell };
-    crate::world::run(scenario, seed, Some(watch))
-}
-
-/// What is so before anything happens.
-fn beginning() -> Step {
-    Step { number: 0, at_ms: 0, event: "Beginning".into(), who: Who::World, entries: Vec::new() }
-}
-
-/// The last step has ended.
-pub(crate) fn end(world: &mut World<'_>) {
-    if let Some(watch) = &mut world.watch {
-        watch.begin(None);
+    let mut world = World::new(scenario, seed, Some(Recorder::new(true)));
+    let until = until.unwrap_or(u64::MAX);
+    let mut told = None;
+    let mut panic = None;
+    while told != Some(world.trace.steps) {
+        told = Some(world.trace.steps);
+        world.recorded().into_iter().for_each(&mut *tell);
+        if world.trace.steps < until && panic.is_none() {
+            panic = world.live(world.trace.steps + 1);
+        }
     }
+    world.verdict(seed, panic)
 }
 
 /// What something says of itself, with long lists of bytes told by their number.

@@ -16,7 +16,7 @@ use crate::scenario::Scenario;
 use crate::slab::{Name, Slab};
 use crate::store::Store;
 use crate::trace::Trace;
-use crate::watch::{self, Entry, Watch};
+use crate::watch::{Entry, Recorder};
 use core::cmp::Reverse;
 use doubletick_core::store::Key;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -109,11 +109,12 @@ pub(crate) const WEATHER_MS: u64 = 8_000;
 /// Share of runs in which all durable rows are rebuilt from what has happened.
 const REBUILT: u32 = MILLION / 16;
 
-/// Everything.
+/// Everything. A clone of it goes on as it would.
+#[derive(Clone)]
 pub(crate) struct World<'a> {
     pub(crate) scenario: &'a Scenario,
-    /// Whoever is told what happens.
-    pub(crate) watch: Option<Watch<'a>>,
+    /// Writes down what happens, if anybody wants to know.
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) options: Options,
     pub(crate) draws: Draws,
     pub(crate) now: u64,
@@ -143,22 +144,17 @@ pub(crate) struct World<'a> {
     failure: Option<(FailureKind, Oracle, String)>,
 }
 
-pub(crate) fn run<'a>(scenario: &'a Scenario, seed: u64, watch: Option<Watch<'a>>) -> Run {
-    let mut world = World::new(scenario, seed, watch);
-    let ended = catch_unwind(AssertUnwindSafe(|| world.live()));
-    watch::end(&mut world);
-    let failed = match ended {
-        Ok(()) => world.failure.take().map(|(kind, oracle, detail)| (kind, oracle.name(), detail)),
-        Err(panic) => {
-            let told = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|told| (*told).to_owned()));
-            Some((FailureKind::Crash, "PANIC", told.unwrap_or_else(|| "a panic without words".into())))
-        }
-    };
-    world.verdict(seed, failed)
+/// What a panic said.
+pub(crate) type Panic = String;
+
+pub(crate) fn run(scenario: &Scenario, seed: u64) -> Run {
+    let mut world = World::new(scenario, seed, None);
+    let panic = world.live(u64::MAX);
+    world.verdict(seed, panic)
 }
 
 impl<'a> World<'a> {
-    fn new(scenario: &'a Scenario, seed: u64, watch: Option<Watch<'a>>) -> Self {
+    pub(crate) fn new(scenario: &'a Scenario, seed: u64, recorder: Option<Recorder>) -> Self {
         let options = Options::draw(scenario, seed);
         let mut ledger = Ledger::default();
         for (count, setting) in ledger.0.iter_mut().zip(&options.faults) {
@@ -166,7 +162,7 @@ impl<'a> World<'a> {
         }
         let mut world = Self {
             scenario,
-            watch,
+            recorder,
             draws: Draws::new(seed),
             now: 0,
             committed: 0,
@@ -233,40 +229,52 @@ impl<'a> World<'a> {
         Clock::new(off, rate)
     }
 
-    /// Lives from the beginning to the end.
-    fn live(&mut self) {
+    /// Lives up to a step, or to the end. Says what the core said, if it panicked: then it is not to live on.
+    pub(crate) fn live(&mut self, until: u64) -> Option<Panic> {
+        let lived = catch_unwind(AssertUnwindSafe(|| while self.trace.steps < until && self.step() {}));
+        let panic = lived.err()?;
+        self.done = true;
+        let told = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|told| (*told).to_owned()));
+        Some(told.unwrap_or_else(|| "a panic without words".into()))
+    }
+
+    /// Makes the next step. Says whether there was one.
+    fn step(&mut self) -> bool {
+        let Some((at, event)) = self.next() else { return false };
+        self.now = at;
+        if self.recorder.is_some() {
+            self.record_step(self.trace.steps + 1, at, &event, self.whom(event));
+        }
+        self.trace.step(at, event);
+        let (kind, whose) = event.code();
+        self.trace.bytes(&[kind]);
+        self.trace.number(whose);
+        if let Some((from, outside)) = self.scenario.impure
+            && self.trace.steps >= from
+        {
+            self.trace.number(outside);
+        }
+        self.handle(event);
+        if self.trace.steps.is_multiple_of(self.scenario.sample_every) {
+            self.sample();
+        }
+        if let Some((oracle, detail)) = self.oracles.broken() {
+            self.fail(FailureKind::Safety, oracle, detail);
+        } else if self.trace.steps >= self.scenario.max_steps {
+            self.exhausted();
+        }
+        true
+    }
+
+    /// What is due next.
+    fn next(&mut self) -> Option<(u64, Event)> {
         while !self.done {
-            let Some(Reverse((at, _, event))) = self.heap.pop() else { break };
-            if self.is_stale(event) {
-                continue;
-            }
-            self.now = at;
-            if let Some(watch) = &self.watch {
-                if watch.until == self.trace.steps {
-                    return;
-                }
-                self.watch_step(self.trace.steps + 1, at, &event, self.whom(event));
-            }
-            self.trace.step(at, event);
-            let (kind, whose) = event.code();
-            self.trace.bytes(&[kind]);
-            self.trace.number(whose);
-            if let Some((from, outside)) = self.scenario.impure
-                && self.trace.steps >= from
-            {
-                self.trace.number(outside);
-            }
-            self.handle(event);
-            if self.trace.steps.is_multiple_of(self.scenario.sample_every) {
-                self.sample();
-            }
-            if let Some((oracle, detail)) = self.oracles.broken() {
-                return self.fail(FailureKind::Safety, oracle, detail);
-            }
-            if self.trace.steps >= self.scenario.max_steps {
-                return self.exhausted();
+            let Reverse((at, _, event)) = self.heap.pop()?;
+            if !self.is_stale(event) {
+                return Some((at, event));
             }
         }
+        None
     }
 
     /// A timer that was set for nothing is no step.
@@ -388,7 +396,12 @@ impl<'a> World<'a> {
         self.note(|| Entry::Fired(kind));
     }
 
-    fn verdict(mut self, seed: u64, failed: Option<(FailureKind, &'static str, String)>) -> Run {
+    /// What the run came to.
+    pub(crate) fn verdict(&mut self, seed: u64, panic: Option<Panic>) -> Run {
+        let failed = match panic {
+            Some(told) => Some((FailureKind::Crash, "PANIC", told)),
+            None => self.failure.take().map(|(kind, oracle, detail)| (kind, oracle.name(), detail)),
+        };
         let inert = self.work.stored == 0;
         let failed = failed.or_else(|| inert.then(|| (FailureKind::Inert, "CONVERGENCE", "nothing was delivered".into())));
         let hash = self.trace.seal();

@@ -8,7 +8,7 @@ use crate::limits;
 use alloc::collections::{BTreeSet, VecDeque};
 
 /// The requests of one session that wait, and those under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Line {
     waiting: VecDeque<ClientFrame>,
     /// Numbered requests under way.

@@ -12,7 +12,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// Where the connection stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Link {
     /// There is none; the next try is due.
     Down,
@@ -26,7 +26,7 @@ pub(super) enum Link {
     Stopped,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Greeting {
     pub(super) since: Timestamp,
     /// The server said when to come again.
@@ -35,7 +35,7 @@ pub(super) struct Greeting {
 }
 
 /// What belongs to one open session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     since: Timestamp,
     /// When the server was last heard.

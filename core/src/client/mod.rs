@@ -31,7 +31,7 @@ use link::Link;
 use outbox::Waiting;
 
 /// One device. See the [module's documentation](self).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     device: DeviceId,
     secret: Secret,
@@ -62,7 +62,7 @@ pub struct Client {
 }
 
 /// What is known of one conversation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Chat {
     /// As it is stored.
     stored: StoredChat,
@@ -87,7 +87,7 @@ struct Saving {
 }
 
 /// What a numbered request of this session was about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Pending {
     Send(MessageId),
     Ask(Tag),
@@ -364,7 +364,7 @@ impl Chat {
 }
 
 /// The short names of one session.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Handles {
     bound: Vec<ConversationId>,
     names: BTreeMap<ConversationId, Handle>,

@@ -9,7 +9,7 @@ use crate::reject::Reject;
 use crate::time::{Millis, Timestamp};
 
 /// A message that the server has not accepted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     outgoing: Outgoing,
     state: State,

@@ -85,14 +85,14 @@ impl Lane {
 }
 
 /// One lane's waiting commands. Sessions' durable commands wait in the sessions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Line {
     pub(super) waiting: VecDeque<Queued>,
     pub(super) under_way: usize,
 }
 
 /// A transaction under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Flight {
     lane: Lane,
     batch: Arc<Batch>,

@@ -47,7 +47,7 @@ use session::{Phase, Session};
 use timers::Timer;
 
 /// The sessions of one shard of connections. See the [module's documentation](self).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gateway {
     id: GatewayId,
     config: Config,

@@ -36,7 +36,7 @@ pub(super) struct Watched {
     pub(super) during: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) phase: Phase,
     /// Whether the store may have heard of it, so that it must hear of its end.
@@ -95,7 +95,7 @@ pub(super) struct Session {
 }
 
 /// One conversation in one session.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chat {
     pub(super) handle: Option<Handle>,
     /// Everything up to here was sent in this session or acknowledged before it; unknown until the log or the cursor was read.

@@ -11,7 +11,7 @@ use doubletick_core::rows::{Cursor, Row};
 use std::collections::BTreeMap;
 
 /// What has passed over one session, as its device sees it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Session {
     handles: Vec<ConversationId>,
     sends: BTreeMap<RequestId, ConversationId>,

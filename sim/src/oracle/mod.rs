@@ -93,7 +93,7 @@ use rebuilt::Rebuilt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen from outside, and what was compared.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Oracles {
     /// Comparisons, by [`Oracle`].
     pub(crate) counts: [u64; Oracle::ALL.len()],
@@ -127,6 +127,7 @@ pub(crate) struct Oracles {
 }
 
 /// A device as it is seen from outside.
+#[derive(Clone)]
 struct Watched {
     user: u32,
     id: Option<DeviceId>,
@@ -149,6 +150,7 @@ struct Watched {
 }
 
 /// A message as it was written.
+#[derive(Clone)]
 pub(crate) struct Message {
     pub(crate) conversation: ConversationId,
     pub(crate) device: u32,

@@ -10,7 +10,7 @@ use doubletick_core::store::Key;
 use std::collections::BTreeMap;
 
 /// Every conversation.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Model {
     logs: BTreeMap<ConversationId, Vec<Placed>>,
 }

@@ -8,7 +8,7 @@ use doubletick_core::transact::replay;
 use std::collections::BTreeMap;
 
 /// Durable rows as events make them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Rebuilt(BTreeMap<Key, Vec<u8>>);
 
 impl Oracles {
