@@ -14,6 +14,9 @@ pub struct Arguments {
     /// A seed and a scenario's file, or the file of a saved failure
     #[arg(value_name = "SEED SCENARIO | FILE", required = true, num_args = 1..=2)]
     pub what: Vec<String>,
+    /// With a bug planted in the core, in a build with the feature `probes` (`none`: without the one that a saved failure names)
+    #[arg(long, value_name = "NAME")]
+    pub mutant: Option<String>,
     /// Up to this step
     #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
     pub until: Option<u64>,

@@ -2,9 +2,14 @@
 
 use doubletick_sim::cli::exit::Outcome;
 use doubletick_sim::cli::panics::run_seed;
+use doubletick_sim::cli::planted::Planted;
+use doubletick_sim::cli::saved::Origin;
 use doubletick_sim::cli::targets::{self, Target};
 use doubletick_sim::{Failure, FailureKind, Run, Scenario, Verdict};
 use std::path::PathBuf;
+
+/// The name of no planted bug: what a mutant's failure is without it.
+const CLEAN: &str = "none";
 
 /// A run that can be had again.
 #[derive(Clone, Debug)]
@@ -15,6 +20,8 @@ pub struct Case {
     pub scenario: Scenario,
     /// How it was named on the command line.
     pub name: String,
+    /// The bug that is planted in the core for it.
+    pub mutant: Option<Planted>,
     target: Target,
 }
 
@@ -49,11 +56,11 @@ pub fn failure(run: &Run) -> Option<&Failure> {
 }
 
 impl Case {
-    /// Finds what a command line names.
+    /// Finds what a command line names; `mutant` is planted, or else what a saved failure names.
     ///
     /// # Errors
     /// A line that says what is wrong with it.
-    pub fn find(what: &[String]) -> Result<Self, String> {
+    pub fn find(what: &[String], mutant: Option<&str>) -> Result<Self, String> {
         let (seed, path) = match what {
             [path] => (None, path),
             [seed, path] => {
@@ -71,12 +78,18 @@ impl Case {
             (Some(seed), None) | (None, Some(seed)) => seed,
             (None, None) => return Err(format!("{path}: it is a scenario, so a seed must be named before it")),
         };
-        Ok(Self { seed, scenario: target.scenario.clone(), name: what.join(" "), target })
+        let mutant = mutant.or(target.mutant()).filter(|name| *name != CLEAN).map(Planted::find).transpose()?;
+        Ok(Self { seed, scenario: target.scenario.clone(), name: what.join(" "), mutant, target })
+    }
+
+    /// Does something with the case's bug planted, if it has one: whatever runs its worlds does it in here.
+    pub fn planted<T>(&self, run: impl FnOnce() -> T) -> T {
+        Planted::with(self.mutant, run)
     }
 
     /// Runs it.
     pub fn run(&self) -> Run {
-        run_seed(&self.scenario, self.seed)
+        self.planted(|| run_seed(&self.scenario, self.seed))
     }
 
     /// Runs it, which must fail.
@@ -91,10 +104,12 @@ impl Case {
         }
     }
 
-    /// Whether a saved failure is no longer the run that was saved.
+    /// Whether a saved failure is no longer the run that was saved, and who had made it.
     pub fn drift(&self, run: &Run) -> Option<String> {
-        self.target.drift(run).map(|(same, differs)| {
-            format!("; drifted: it is another run than the one that was saved, the same up to step {same} and not at step {differs}")
-        })
+        let (same, differs) = self.target.drift(run)?;
+        let drifted =
+            format!("; drifted: it is another run than the one that was saved, the same up to step {same} and not at step {differs}");
+        let elsewhere = self.target.made_by().and_then(|origin| origin.elsewhere(&Origin::here()));
+        Some(elsewhere.map_or(drifted.clone(), |elsewhere| format!("{drifted}; the file was {elsewhere}")))
     }
 }

@@ -8,17 +8,18 @@ use std::io::{self, Write};
 /// The first step that differs, with both sides; a side that has ended has none. `None` if the runs are the same.
 pub fn part(one: &Case, other: &Case) -> Option<(Option<Step>, Option<Step>)> {
     let mut steps = Vec::new();
-    watch(&one.scenario, one.seed, None, &mut |step| steps.push(step));
+    one.planted(|| watch(&one.scenario, one.seed, None, &mut |step| steps.push(step)));
     let mut steps = steps.into_iter();
     let mut parted = None;
-    watch(&other.scenario, other.seed, None, &mut |step| {
+    let mut compare = |step: Step| {
         if parted.is_none() {
             let mine = steps.next();
             if mine.as_ref() != Some(&step) {
                 parted = Some((mine, Some(step)));
             }
         }
-    });
+    };
+    other.planted(|| watch(&other.scenario, other.seed, None, &mut compare));
     parted.or_else(|| steps.next().map(|step| (Some(step), None)))
 }
 

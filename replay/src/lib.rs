@@ -34,20 +34,24 @@ pub fn main() -> ExitCode {
 }
 
 fn answer(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, String> {
-    let case = Case::find(&arguments.what)?;
+    let case = Case::find(&arguments.what, arguments.mutant.as_deref())?;
+    case.planted(|| told(arguments, &case, out))
+}
+
+fn told(arguments: &Arguments, case: &Case, out: &mut dyn Write) -> Result<ExitCode, String> {
     let written = if let Some(other) = &arguments.diff {
-        let other = Case::find(other)?;
-        diff::tell(&case, &other, out)
+        let other = Case::find(other, None)?;
+        diff::tell(case, &other, out)
     } else if arguments.shrink {
-        let shrunk = shrink::shrink(&case)?;
+        let shrunk = shrink::shrink(case)?;
         let saved = arguments.output.as_deref().map(|path| shrunk.save(path)).transpose()?;
         shrunk.tell(saved.as_deref(), out)
     } else if arguments.why {
-        let why = why::why(&case)?;
+        let why = why::why(case)?;
         why.tell(out)
     } else {
         let colour = io::stdout().is_terminal();
-        return match story::tell(&case, arguments, colour, out)? {
+        return match story::tell(case, arguments, colour, out)? {
             Ok(outcome) => Ok(outcome.into()),
             Err(_) => Ok(CLOSED.into()),
         };

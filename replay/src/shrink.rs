@@ -5,7 +5,8 @@
 use crate::case::{Case, Signature, failure};
 use crate::search::least;
 use doubletick_sim::cli::panics::run_seed;
-use doubletick_sim::cli::saved;
+use doubletick_sim::cli::planted::Planted;
+use doubletick_sim::cli::saved::{self, Origin};
 use doubletick_sim::draw::Who;
 use doubletick_sim::fault::FaultKind;
 use doubletick_sim::plan::{ActId, FaultId};
@@ -68,6 +69,7 @@ pub struct Shrunk {
     pub run: Run,
     /// Runs that were made.
     pub tried: u64,
+    mutant: Option<Planted>,
     took: Duration,
 }
 
@@ -152,6 +154,10 @@ impl Search {
 /// # Errors
 /// A line that says that the run does not fail.
 pub fn shrink(case: &Case) -> Result<Shrunk, String> {
+    case.planted(|| shrink_planted(case))
+}
+
+fn shrink_planted(case: &Case) -> Result<Shrunk, String> {
     let begun = Instant::now();
     let (run, signature) = case.fail()?;
     let before = Happened::of(&case.scenario, case.seed);
@@ -169,7 +175,8 @@ pub fn shrink(case: &Case) -> Result<Shrunk, String> {
     let mut after = Happened::of(&search.scenario, case.seed);
     // What never came to pass within the plan is no part of it.
     after.steps = run.steps;
-    Ok(Shrunk { signature, before, after, scenario: search.scenario, run, tried: search.tried, took: begun.elapsed() })
+    let (scenario, tried, mutant) = (search.scenario, search.tried, case.mutant);
+    Ok(Shrunk { signature, before, after, scenario, run, tried, mutant, took: begun.elapsed() })
 }
 
 impl Shrunk {
@@ -179,7 +186,7 @@ impl Shrunk {
     /// A line that says why not.
     pub fn save(&self, path: &Path) -> Result<String, String> {
         let failure = failure(&self.run).ok_or("what is left does not fail")?;
-        let text = saved::write(&self.scenario, &self.run, failure, None);
+        let text = saved::write(&self.scenario, &self.run, failure, &Origin::here(), self.mutant);
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(path.display().to_string())
     }

@@ -16,7 +16,7 @@ fn said(output: &Output) -> String {
 }
 
 fn case(seed: u64) -> Case {
-    Case::find(&[seed.to_string(), STRICT.into()]).expect("it is there")
+    Case::find(&[seed.to_string(), STRICT.into()], None).expect("it is there")
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn what_is_left_is_saved_and_told_and_every_fault_of_it_matters() {
     let story = replay(&[&path]);
     assert_eq!(story.status.code(), Some(11));
     assert!(!said(&story).contains("drifted"), "{}", said(&story));
-    let saved = Case::find(std::slice::from_ref(&path)).expect("it is read");
+    let saved = Case::find(std::slice::from_ref(&path), None).expect("it is read");
     let why = why::why(&saved).expect("it fails");
     assert_eq!(why.without.len(), Happened::of(&saved.scenario, saved.seed).faults.len());
     assert!(!why.without.is_empty() && why.without.iter().all(|(_, without)| without.is_none()), "{why:?}");
@@ -78,6 +78,25 @@ fn what_is_left_is_saved_and_told_and_every_fault_of_it_matters() {
     std::fs::write(&path, text.replace("settle_ms = 8000", "settle_ms = 9000")).expect("it is written");
     let drifted = replay(&[&path]);
     assert!(said(&drifted).contains("drifted: it is another run than the one that was saved"), "{}", said(&drifted));
+    assert!(!said(&drifted).contains("made by"), "{}", said(&drifted));
+
+    let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(text.contains(version), "{text}");
+    let elsewhere = text.replace(version, "version = \"99.1.0\"");
+    std::fs::write(&path, &elsewhere).expect("it is written");
+    assert_eq!(replay(&[&path]).stdout, story.stdout, "the same run is the same run, whoever saved it");
+    std::fs::write(&path, elsewhere.replace("settle_ms = 8000", "settle_ms = 9000")).expect("it is written");
+    let drifted = said(&replay(&[&path]));
+    assert!(drifted.contains("; drifted: ") && drifted.contains("; the file was made by version 99.1.0 "), "{drifted}");
+    std::fs::write(&path, elsewhere.replace("settle_ms = 8000", "patience_ms = 9000")).expect("it is written");
+    let unknown = replay(&[&path]);
+    let error = String::from_utf8(unknown.stderr).expect("it is text");
+    assert_eq!(unknown.status.code(), Some(64));
+    assert!(error.contains("there is no key `patience_ms`") && error.contains("the file was made by version 99.1.0"), "{error}");
+
+    std::fs::write(&path, text.replace("checkpoints = [", "mutant = \"Nobody\"\ncheckpoints = [")).expect("it is written");
+    let mutant = replay(&[&path]);
+    assert_eq!((mutant.status.code(), mutant.stdout), (Some(64), Vec::new()));
 }
 
 #[test]

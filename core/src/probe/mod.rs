@@ -18,18 +18,27 @@ thread_local! {
     static MARKED: [Cell<u64>; Mark::ALL.len()] = const { [const { Cell::new(0) }; Mark::ALL.len()] };
 }
 
-/// Runs something with a bug planted in this thread. Says also how often the bug was reached: how often it decided what happened.
+/// Runs something with a bug planted in this thread, in the place of any other. Says also how often the bug was reached: how often it
+/// decided what happened.
 pub fn with<T>(bug: Bug, run: impl FnOnce() -> T) -> (T, u64) {
-    /// Takes the bug out again, also if the run panics.
-    struct Out;
+    planting(Some(bug), run)
+}
+
+/// Runs something without any bug planted in this thread.
+pub fn without<T>(run: impl FnOnce() -> T) -> T {
+    planting(None, run).0
+}
+
+fn planting<T>(bug: Option<Bug>, run: impl FnOnce() -> T) -> (T, u64) {
+    /// Puts things as they were, also if the run panics.
+    struct Out(Option<Bug>);
     impl Drop for Out {
         fn drop(&mut self) {
-            PLANTED.set(None);
+            PLANTED.set(self.0);
         }
     }
     REACHED.set(0);
-    PLANTED.set(Some(bug));
-    let out = Out;
+    let out = Out(PLANTED.replace(bug));
     let result = run();
     drop(out);
     (result, REACHED.get())

@@ -15,6 +15,7 @@ mod nearest;
 mod output;
 pub mod panics;
 mod plan;
+pub mod planted;
 pub mod pool;
 pub mod progress;
 pub mod report;

@@ -8,10 +8,10 @@ use super::panics::run_seed;
 use super::pool::{self, Work};
 use super::progress::{Progress, State};
 use super::report::{self, End, Report, ScenarioReport, quoted};
-use super::saved;
+use super::saved::{self, Origin};
 use super::tally::{Repeated, Tally};
 use super::targets::{self, Target};
-use super::{commit, marks, signals};
+use super::{marks, signals};
 use crate::fault::FaultKind;
 use crate::run::{FailureKind, Run, Verdict};
 use core::ops::ControlFlow;
@@ -58,7 +58,7 @@ struct Plan<'a> {
     seeds: Option<u64>,
     jobs: usize,
     cores: usize,
-    commit: Option<String>,
+    origin: Origin,
     outputs: Vec<(Output, Write)>,
 }
 
@@ -66,6 +66,12 @@ impl<'a> Plan<'a> {
     fn new(arguments: &'a RunArguments) -> Result<Self, String> {
         let mut targets = targets::find(&arguments.paths)?;
         targets.iter_mut().for_each(|target| again::perhaps_impure(&mut target.scenario));
+        if let Some((target, mutant)) = targets.iter().find_map(|target| Some((target, target.mutant()?))) {
+            let path = target.path.display();
+            return Err(format!(
+                "{path}: it is a failure of the mutant {mutant}, and says nothing of this core: doubletick-replay runs it"
+            ));
+        }
         // Saved failures come first.
         targets.sort_by_key(|target| target.saved.is_none());
         if targets.iter().all(|target| target.saved.is_some())
@@ -106,7 +112,7 @@ impl<'a> Plan<'a> {
             std::fs::create_dir_all(folder).map_err(wrong)?;
             tempfile_in(folder).map_err(wrong)?;
         }
-        Ok(Self { arguments, targets, from, seeds, jobs, cores, commit: commit::current(), outputs })
+        Ok(Self { arguments, targets, from, seeds, jobs, cores, origin: Origin::here(), outputs })
     }
 
     /// The command that runs the same again. What comes of it does not depend on the number of jobs.
@@ -186,7 +192,7 @@ impl<'a> Plan<'a> {
         let Target { scenario, saved, .. } = &self.targets[job.target];
         match &run.verdict {
             Verdict::Failed(failure) if failure.kind != FailureKind::Inert && self.arguments.save.is_some() && saved.is_none() => {
-                Some(saved::write(scenario, run, failure, self.commit.as_deref()))
+                Some(saved::write(scenario, run, failure, &self.origin, None))
             }
             Verdict::Failed(_) | Verdict::Clean => None,
         }
@@ -272,7 +278,7 @@ impl<'a> Turns<'a> {
         });
         Report {
             command: self.plan.command(false),
-            commit: self.plan.commit.clone(),
+            commit: self.plan.origin.commit.clone(),
             from: self.plan.from,
             end: self.end,
             scenarios: scenarios.collect(),

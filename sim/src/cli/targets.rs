@@ -1,6 +1,6 @@
 //! Which scenarios are run.
 
-use super::saved::Saved;
+use super::saved::{Origin, Saved};
 use super::scenario_file;
 use crate::run::Run;
 use crate::scenario::Scenario;
@@ -24,6 +24,16 @@ impl Target {
     /// The seed of a saved failure.
     pub fn seed(&self) -> Option<u64> {
         self.saved.as_ref().map(|saved| saved.seed)
+    }
+
+    /// The name of the planted bug without which a saved failure is nothing.
+    pub fn mutant(&self) -> Option<&str> {
+        self.saved.as_ref()?.mutant.as_deref()
+    }
+
+    /// Which program made a saved failure.
+    pub fn made_by(&self) -> Option<&Origin> {
+        self.saved.as_ref().map(|saved| &saved.made_by)
     }
 
     /// Where a run parts from the saved failure: the last step at which it is known to be the same, and one at which it differs.
