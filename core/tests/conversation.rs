@@ -340,7 +340,7 @@ fn after_a_restore_from_an_older_backup_new_messages_arrive_and_are_acknowledged
 fn draining_closes_every_connection_and_its_clients_go_elsewhere() {
     let (mut world, alice, bob) = two();
     let chat = world.chat(alice, bob);
-    world.gateways[1].handle_input(world.now, gateway::Input::Drain { spread: Millis::seconds(5) });
+    world.gateways[1].handle_input(world.now, gateway::Input::Drain(gateway::Drain { spread: Millis::seconds(5), ..Default::default() }));
     world.settle();
     assert!(world.gateways[1].is_idle());
     assert_eq!(world.stopped(bob), None);

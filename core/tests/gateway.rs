@@ -8,8 +8,9 @@ mod memory;
 
 use doubletick_core::command::{Command, code_digest};
 use doubletick_core::content::Content;
+use doubletick_core::event::Event;
 use doubletick_core::frame::{ClientFrame, CloseReason, Presence, Privacy, RequestId, ServerFrame, Target};
-use doubletick_core::gateway::{Config, ConnId, Gateway, Input, Output, Ticket, frame_cost};
+use doubletick_core::gateway::{Config, ConnId, Drain, Gateway, Input, Output, Ticket, frame_cost};
 use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Secret, Seq, SessionEpoch, UserId};
 use doubletick_core::limits;
 use doubletick_core::rows::{self, Account, LinkedDevice, Row, StoredWake, Topic};
@@ -518,4 +519,79 @@ fn a_device_that_is_written_to_in_more_conversations_than_a_session_keeps_gets_a
     names.dedup();
     assert_eq!(names.len() as u64, many, "each once, by handle or by its full name");
     assert_eq!(bench.closed, []);
+}
+
+fn draining(over: u64, spread: u64, handover: u64) -> Input {
+    Input::Drain(Drain { over: Millis::seconds(over), spread: Millis::seconds(spread), handover: Millis::seconds(handover) })
+}
+
+#[test]
+fn a_gateway_that_stops_sends_its_clients_away_at_even_distances() {
+    let mut bench = Bench::new(5, Config::default());
+    (1..=5).for_each(|user| bench.open(user, user));
+    let began = bench.now;
+    bench.input(draining(10, 3, 0));
+    let mut after = vec![];
+    loop {
+        bench.run();
+        after.extend(bench.closed.drain(..).map(|(conn, reason)| (bench.now.since(began).0, conn.0, reason)));
+        if bench.gateway.is_idle() {
+            break;
+        }
+        bench.pass(Millis(500));
+    }
+    let expected = [(0, 1), (2_000, 2), (4_000, 3), (6_000, 4), (8_000, 5)];
+    assert_eq!(after, expected.map(|(at, conn)| (at, conn, CloseReason::Restarting)));
+    assert!((1..=5).all(|user| !bench.rows.0.contains_key(&rows::session(device(user)).key)), "with nowhere else, sessions end at once");
+    bench.input(Input::Connected(ConnId(6)));
+    bench.drain();
+    assert_eq!(bench.closed, [(ConnId(6), CloseReason::Restarting)]);
+}
+
+#[test]
+fn a_session_that_is_opened_elsewhere_in_time_is_handed_over_and_its_user_is_never_offline() {
+    let mut bench = Bench::new(2, Config::default());
+    bench.open(1, 1);
+    bench.input(draining(0, 0, 10));
+    bench.run();
+    assert_eq!(bench.closed, [(ConnId(1), CloseReason::Restarting)]);
+    assert!(!bench.gateway.is_idle(), "it waits for the session to be opened elsewhere");
+
+    // Another gateway on the same store takes the client.
+    let elsewhere = GatewayId(2);
+    let open = Command::OpenSession { device: device(1), secret: secret(1).digest(), gateway: elsewhere, epoch: SessionEpoch(1), run: 1 };
+    let batch = Arc::new(Batch { now: bench.now, commands: vec![Command::Begin { gateway: elsewhere }, open] });
+    let outcome = bench.rows.execute(&batch);
+    assert!(!outcome.events.iter().any(|event| matches!(event, Event::PresenceChanged { .. })), "nothing is to be seen of it");
+    bench.input(Input::Bell);
+    bench.run();
+    assert!(bench.gateway.is_idle(), "it is done as soon as it hears of that");
+    let session = &bench.rows.0[&rows::session(device(1)).key];
+    assert_eq!(rows::Session::decode(session).unwrap().gateway, elsewhere);
+}
+
+#[test]
+fn a_session_that_nobody_opens_elsewhere_is_ended_with_the_time_at_which_its_device_was_heard() {
+    let mut bench = Bench::new(2, Config::default());
+    bench.open(1, 1);
+    bench.open(2, 2);
+    let heard = bench.now;
+    bench.frame(1, ClientFrame::Ping);
+    bench.frame(2, ClientFrame::Ping);
+    // The first has time, the second has not been heard for nearly as long as a dead one.
+    bench.pass(Millis::seconds(85));
+    bench.frame(1, ClientFrame::Ping);
+    bench.input(draining(0, 0, 10));
+    let there = |bench: &Bench, user| bench.rows.0.contains_key(&rows::session(device(user)).key);
+    bench.run();
+    assert!(there(&bench, 1) && there(&bench, 2));
+    bench.pass(Millis::seconds(5));
+    bench.run();
+    assert!(there(&bench, 1) && !there(&bench, 2), "no presence outlives its device by more than a dead one's");
+    assert!(!bench.gateway.is_idle());
+    bench.pass(Millis::seconds(5));
+    bench.run();
+    assert!(!there(&bench, 1) && bench.gateway.is_idle());
+    let seen = |user| u64::from_le_bytes(bench.rows.0[&rows::last_seen(UserId(user)).key][..].try_into().unwrap());
+    assert_eq!((seen(1), seen(2)), (heard.millis() + 85_000, heard.millis()));
 }

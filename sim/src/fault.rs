@@ -81,7 +81,7 @@ faults! {
     Crash "crash",
     /// A gateway's process stands still for a while, then goes on with all that has gathered.
     Pause "pause",
-    /// A gateway stops in order, and another follows.
+    /// A gateway stops in order, and another follows. Its clients are sent away over the length.
     Drain "drain",
     /// Another incarnation takes a gateway's place, and the older one goes on for a while.
     TwoIncarnations "two-incarnations",

@@ -6,10 +6,11 @@ use crate::fault::FaultKind;
 use crate::slab::Name;
 use crate::watch::{Entry, brief};
 use crate::world::{Event, World};
-use doubletick_core::gateway::{self, ConnId, Gateway, Input, Output, frame_cost};
+use doubletick_core::frame::CloseReason;
+use doubletick_core::gateway::{self, ConnId, Drain, Gateway, Input, Output, frame_cost};
 use doubletick_core::id::GatewayId;
 use doubletick_core::rows;
-use doubletick_core::time::Millis;
+use doubletick_core::time::{Millis, Timestamp};
 use std::collections::BTreeMap;
 
 /// A place at which gateways run, one after the other, and now and then two at a time.
@@ -44,7 +45,10 @@ pub(crate) struct Host {
     pub(crate) cut_until: u64,
     /// Its clients are out of reach.
     pub(crate) dark_until: u64,
-    draining: bool,
+    /// It is to stop.
+    pub(crate) draining: bool,
+    /// The latest time that its gateway was told.
+    pub(crate) told: Timestamp,
     /// Transactions so far.
     pub(crate) flights: u64,
     /// Bells so far.
@@ -78,7 +82,8 @@ impl World<'_> {
         let mut clock = self.slots[slot as usize].clock;
         clock.restart();
         let config = gateway::Config { seed: self.draws.number(Who::Host(host), What::Id(1), 0), ..self.options.config };
-        let gateway = Gateway::new(id, config, clock.read(self.now));
+        let clock_now = clock.read(self.now);
+        let gateway = Gateway::new(id, config, clock_now);
         self.bells.insert(rows::bell(id).key, host);
         self.hosts.push(Host {
             slot,
@@ -93,6 +98,7 @@ impl World<'_> {
             cut_until: 0,
             dark_until: 0,
             draining: false,
+            told: clock_now,
             flights: 0,
             bells: 0,
             felt: 0,
@@ -109,6 +115,7 @@ impl World<'_> {
             return;
         }
         it.touched = self.now;
+        it.told = it.told.max(now);
         self.note_words(|| Entry::In(Who::Host(host), brief(&input)));
         if let Some(gateway) = &mut self.hosts[host as usize].gateway {
             gateway.handle_input(now, input);
@@ -132,6 +139,7 @@ impl World<'_> {
         let now = it.clock.read(self.now);
         let Some(gateway) = &mut it.gateway else { return };
         if gateway.poll_timeout().is_some_and(|due| due <= now) {
+            it.told = it.told.max(now);
             gateway.handle_timeout(now);
         }
         self.drive_host(host);
@@ -190,12 +198,16 @@ impl World<'_> {
             }
             Output::Close { conn, reason, retry_after } => {
                 self.trace.number(0x02 | conn.0 << 8);
+                if reason == CloseReason::Restarting {
+                    self.sent_away(host, conn, retry_after);
+                }
                 if let Some(link) = self.hosts[host as usize].conns.remove(&conn) {
                     self.host_closes(link, reason, retry_after);
                 }
             }
             Output::Transact(ticket, batch) => {
                 self.trace.number(0x03 | ticket.0 << 8);
+                self.oracles.ending(host, &batch, self.hosts[host as usize].told);
                 self.submit_for_host(host, ticket, batch);
             }
             Output::Ended => {
@@ -214,11 +226,22 @@ impl World<'_> {
         conn
     }
 
-    pub(crate) fn drain(&mut self, host: u32, spread: u64) {
-        self.hosts[host as usize].draining = true;
-        let slot = self.hosts[host as usize].slot as usize;
+    pub(crate) fn drain(&mut self, host: u32, plan: Drain) {
+        let it = &mut self.hosts[host as usize];
+        it.draining = true;
+        let told = it.told.max(it.clock.read(self.now));
+        let connections = it.gateway.as_ref().map_or(0, Gateway::connections);
+        let slot = it.slot as usize;
         self.slots[slot].current = self.slots[slot].current.filter(|current| *current != host);
-        self.tell_host(host, Input::Drain { spread: Millis(spread) });
+        self.oracles.stopping(host, plan, connections as u64, told);
+        self.tell_host(host, Input::Drain(plan));
+    }
+
+    /// A client was told to connect elsewhere.
+    fn sent_away(&mut self, host: u32, conn: ConnId, retry_after: Millis) {
+        let it = &self.hosts[host as usize];
+        let (Some(gateway), Some(link)) = (&it.gateway, it.conns.get(&conn).and_then(|link| self.links.get(*link))) else { return };
+        self.oracles.sent_away((host, conn), gateway.id(), link.device, retry_after, it.told, &self.store);
     }
 
     pub(crate) fn host_ends(&mut self, host: u32) {

@@ -20,7 +20,7 @@ const RETRANSMIT_MS: u64 = 300;
 /// A connection, or the attempt to make one.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
-    device: u32,
+    pub(crate) device: u32,
     run: u32,
     host: u32,
     conn: Option<ConnId>,

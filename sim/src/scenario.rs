@@ -252,7 +252,7 @@ impl Scenario {
             (F::Partition, 30_000, (500, 45_000)),
             (F::Crash, 40_000, (0, 20_000)),
             (F::Pause, 40_000, (500, 70_000)),
-            (F::Drain, 30_000, (0, 5_000)),
+            (F::Drain, 30_000, (0, 20_000)),
             (F::TwoIncarnations, 30_000, (1_000, 40_000)),
             (F::KilledBeforeSync, 10_000, (10, 20_000)),
             (F::KilledAfterSync, 10_000, (10, 20_000)),

@@ -5,7 +5,13 @@ use crate::fault::FaultKind;
 use crate::slab::Name;
 use crate::world::{Event, WEATHER_MS, World};
 use doubletick_core::client;
-use doubletick_core::gateway::ConnId;
+use doubletick_core::gateway::{ConnId, Drain};
+use doubletick_core::time::Millis;
+
+/// How long a gateway that stops waits for a session to be opened elsewhere.
+const HANDOVER: Millis = Millis::seconds(10);
+/// Clients of a gateway that stops are told to come back within this time.
+const SPREAD_MS: u64 = 5_000;
 
 impl World<'_> {
     /// Something may go wrong with a slot.
@@ -40,8 +46,11 @@ impl World<'_> {
         }
         if self.fault(FaultKind::Drain, who, counter) {
             self.fired(FaultKind::Drain);
-            let spread = self.size(FaultKind::Drain, who, counter);
-            self.drain(host, spread);
+            let drawn = self.draws.number(who, What::Detail(11), counter);
+            // Some have nowhere to hand their sessions over to, as on one machine.
+            let handover = if drawn.is_multiple_of(4) { Millis(0) } else { HANDOVER };
+            let over = Millis(self.size(FaultKind::Drain, who, counter));
+            self.drain(host, Drain { over, spread: Millis(drawn % SPREAD_MS), handover });
             return self.start_host(slot);
         }
         self.host_weather(host, who, counter);

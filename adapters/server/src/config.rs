@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use doubletick_core::gateway;
+use doubletick_core::gateway::{self, Drain};
 use doubletick_core::rate::Rate;
 use doubletick_core::time::Millis;
 
@@ -24,14 +24,46 @@ pub struct Config {
     pub handshake: Millis,
     /// How long a connection is kept open after the server has said goodbye, so that the peer can read it.
     pub linger: Millis,
-    /// Clients that a stopping server sends away come back spread over this time.
-    pub drain_spread: Millis,
-    /// How long a stopping server waits for what is under way.
-    pub drain_deadline: Millis,
+    /// How it stops.
+    pub stop: Stop,
     /// With TLS, where its files are.
     pub tls: Option<Tls>,
     /// Limits of registration.
     pub registration: Registration,
+}
+
+/// How a server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// For so long it says that it is not ready and goes on as before, so that load balancers turn to others first.
+    pub notice: Millis,
+    /// How its clients are sent away after that.
+    pub drain: Drain,
+    /// How long it may take in all. What has not ended by then is cut off.
+    pub deadline: Millis,
+}
+
+impl Stop {
+    /// For a server that is the only one on its store: clients come back to its successor.
+    pub const ALONE: Self = Self {
+        notice: Millis(0),
+        drain: Drain { over: Millis(0), spread: Millis::seconds(10), handover: Millis(0) },
+        deadline: Millis::seconds(10),
+    };
+
+    /// For one of several: clients go to the others.
+    pub const AMONG_OTHERS: Self = Self {
+        notice: Millis::seconds(5),
+        drain: Drain { over: Millis::seconds(20), spread: Millis::seconds(2), handover: Millis::seconds(15) },
+        deadline: Millis::seconds(60),
+    };
+
+    /// How long it takes at the most if the store does what it is asked.
+    pub fn length(&self) -> Millis {
+        let Drain { over, spread, handover } = self.drain;
+        let last = if handover == Millis(0) { 0 } else { spread.0 + handover.0 };
+        Millis(self.notice.0 + over.0 + last)
+    }
 }
 
 /// Files of a TLS server, in PEM encoding (RFC 7468).
@@ -73,8 +105,7 @@ impl Default for Config {
             arrivals: Rate { per_second: 1_000, burst: 2_000 },
             handshake: Millis::seconds(10),
             linger: Millis::seconds(2),
-            drain_spread: Millis::seconds(10),
-            drain_deadline: Millis::seconds(10),
+            stop: Stop::ALONE,
             tls: None,
             registration: Registration::default(),
         }

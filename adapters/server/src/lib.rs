@@ -30,6 +30,6 @@ mod sms;
 mod tls;
 mod upgrade;
 
-pub use config::{Config, PerMinute, Registration, Tls};
+pub use config::{Config, PerMinute, Registration, Stop, Tls};
 pub use server::{Running, Server, StartError};
 pub use sms::{LogSms, SmsError, SmsSender};

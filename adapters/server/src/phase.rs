@@ -8,6 +8,8 @@ use tokio::sync::{mpsc, watch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Serving,
+    /// As before, but it says that it is not ready, so that those who spread connections over servers turn to others.
+    Leaving,
     /// What is open is being closed, and nothing new begins.
     Draining,
     /// Whoever still runs is to stop at once.
@@ -35,13 +37,24 @@ impl Phase {
         (Self { step: watch::Sender::new(Step::Serving), pass: Mutex::new(Some(pass)) }, passes)
     }
 
-    pub(crate) fn is_serving(&self) -> bool {
+    /// Whether connections are wanted.
+    pub(crate) fn is_ready(&self) -> bool {
         *self.step.borrow() == Step::Serving
+    }
+
+    /// Whether connections are taken.
+    pub(crate) fn is_serving(&self) -> bool {
+        *self.step.borrow() < Step::Draining
     }
 
     /// A pass, unless the server is stopping: what begins then is only told so, and nobody waits for it.
     pub(crate) fn pass(&self) -> Option<Pass> {
         self.pass.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Nobody is wanted any more, and whoever comes is served all the same.
+    pub(crate) fn leave(&self) {
+        self.go_to(Step::Leaving);
     }
 
     /// Nothing begins any more, and once what has begun has ended, the passes are all gone.
@@ -61,7 +74,9 @@ impl Phase {
     }
 
     fn go_to(&self, next: Step) {
-        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if next >= Step::Draining {
+            *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         self.step.send_if_modified(|step| {
             let forwards = *step < next;
             *step = (*step).max(next);

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use crate::arrivals::Arrivals;
-use crate::config::Config;
+use crate::config::{Config, Stop};
 use crate::connection::{self, Connection};
 use crate::head::{Head, NoHead, Replayed};
 use crate::http;
@@ -44,8 +44,7 @@ pub struct Server;
 pub struct Running {
     addr: SocketAddr,
     phase: Arc<Phase>,
-    drain_spread: Millis,
-    drain_deadline: Millis,
+    stop: Stop,
     /// Of the connections.
     passes: Passes,
     /// Of what the tasks have in common.
@@ -115,7 +114,7 @@ impl Server {
         let (phase, passes) = Phase::new();
         let phase = Arc::new(phase);
         let (hold, holds) = Passes::new();
-        let (drain_spread, drain_deadline) = (config.drain_spread, config.drain_deadline);
+        let stop = config.stop;
         let meters = Meters::new(config.registration.per_address, config.registration.overall);
         let arrivals = Arrivals::new(config.arrivals);
         let shared = Arc::new(Shared {
@@ -133,7 +132,7 @@ impl Server {
         });
         let shards = shards.into_iter().map(|shard| seam::spawn(shard.run())).collect();
         let acceptor = seam::spawn(accept(shared, listener, places));
-        Ok(Running { addr, phase, drain_spread, drain_deadline, passes, holds, inboxes, shards, acceptor })
+        Ok(Running { addr, phase, stop, passes, holds, inboxes, shards, acceptor })
     }
 }
 
@@ -143,12 +142,17 @@ impl Running {
         self.addr
     }
 
-    /// Stops it gracefully: it takes nothing new, closes every session so that clients come back spread over time, finishes what is under
-    /// way, and is gone. What has not ended by the deadline is cut off.
+    /// Stops it gracefully, as [`Config::stop`] says: it is not ready any more, then takes nothing new and sends one client after the other
+    /// away, finishes what is under way, and is gone. What has not ended by the deadline is cut off.
     pub async fn stop(mut self) {
-        self.phase.drain();
-        let deadline = self.drain_deadline;
-        if seam::within(deadline, self.drain()).await.is_none() {
+        self.phase.leave();
+        let Stop { notice, deadline, .. } = self.stop;
+        let stopping = async {
+            seam::sleep(notice).await;
+            self.phase.drain();
+            self.drain().await;
+        };
+        if seam::within(deadline, stopping).await.is_none() {
             tracing::warn!("the deadline for stopping has passed; what was still under way is cut off");
         }
         self.kill().await;
@@ -189,7 +193,7 @@ impl Running {
     async fn drain(&mut self) {
         for inbox in &self.inboxes {
             // An error means that the shard is gone already.
-            let _gone = inbox.send(Event::Input(Input::Drain { spread: self.drain_spread })).await;
+            let _gone = inbox.send(Event::Input(Input::Drain(self.stop.drain))).await;
         }
         for shard in &mut self.shards {
             if !shard.is_finished()

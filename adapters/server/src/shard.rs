@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use doubletick_core::frame::ServerFrame;
-use doubletick_core::gateway::{self, ConnId, Gateway, Input, Output, Ticket, frame_cost};
+use doubletick_core::gateway::{self, ConnId, Drain, Gateway, Input, Output, Ticket, frame_cost};
 use doubletick_core::id::GatewayId;
 use doubletick_core::rows;
 use doubletick_core::store::{Failure, Key};
@@ -154,7 +154,7 @@ impl<S: Store> Shard<S> {
                 Event::Input(input) => {
                     match input {
                         Input::Closed(conn) => drop(self.outboxes.0.remove(&conn)),
-                        Input::Drain { .. } => self.draining = true,
+                        Input::Drain(_) => self.draining = true,
                         Input::Connected(_)
                         | Input::Frame(..)
                         | Input::Broken(..)
@@ -207,7 +207,7 @@ impl<S: Store> Shard<S> {
         self.flights = FuturesUnordered::new();
         if self.draining {
             let now = self.clock.now();
-            self.gateway.handle_input(now, Input::Drain { spread: Millis(0) });
+            self.gateway.handle_input(now, Input::Drain(Drain::default()));
         }
     }
 }

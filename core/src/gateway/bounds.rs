@@ -17,7 +17,8 @@ impl Gateway {
         for session in self.sessions.values() {
             session.queues(config, visit);
         }
-        visit("timers", self.timers.len(), 2 * connections + self.flights.len() + 1);
+        visit("timers", self.timers.len(), 2 * connections + self.parted.len() + self.flights.len() + 2);
+        visit("sessions to be handed over", self.parted.len(), config.connections);
         visit("sessions with something to be done", self.ready.len(), connections);
         visit("transactions under way", self.flights.len(), 2 * config.in_flight + 2);
         visit("opening sessions", self.opening.len(), connections);
@@ -46,6 +47,9 @@ impl Gateway {
         assert_eq!(timers, self.sessions.len(), "one timer a session");
         let resuming = self.timers.iter().filter(|(_, timer)| matches!(timer, Timer::Resume(_))).count();
         assert!(resuming <= self.sessions.len(), "one pause a session");
+        for (conn, parted) in &self.parted {
+            assert!(self.timers.contains(&(parted.until, Timer::Handover(*conn))), "{conn:?} is handed over in time, or ended");
+        }
         for (device, conn) in &self.open {
             assert!(self.sessions.get(conn).is_some_and(|session| session.is_open() && session.device == *device));
         }

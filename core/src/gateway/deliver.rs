@@ -182,6 +182,7 @@ impl Gateway {
 
     fn woken(&mut self, device: DeviceId, wake: Wake) {
         if let Wake::Replaced { epoch, by_same_run } = wake {
+            self.handed_over(ConnId(epoch.0));
             // Between two connections of one run of a client there is no other client that has taken its place.
             let reason = if by_same_run { CloseReason::Restarting } else { CloseReason::Replaced };
             return self.close(ConnId(epoch.0), reason);

@@ -25,6 +25,7 @@ mod bounds;
 mod config;
 mod deliver;
 mod dispatch;
+mod drain;
 mod port;
 mod receive;
 mod replies;
@@ -32,6 +33,7 @@ mod session;
 mod timers;
 
 pub use config::Config;
+pub use drain::Drain;
 pub use port::{ConnId, Input, Output, Ticket};
 
 use crate::command::{Command, SeenWake};
@@ -43,7 +45,8 @@ use crate::time::{Millis, Timestamp};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use dispatch::{Flight, Lane, Line, Origin};
-use session::{Phase, Session};
+use drain::{Draining, Parted};
+use session::Session;
 use timers::Timer;
 
 /// The sessions of one shard of connections. See the [module's documentation](self).
@@ -85,7 +88,9 @@ pub struct Gateway {
     judging: usize,
     /// The renewals of other gateways: the count, and since when it has not changed, by this gateway's clock.
     leases: BTreeMap<GatewayId, (u64, Timestamp)>,
-    draining: bool,
+    draining: Option<Draining>,
+    /// Sessions of clients that were sent away, until they are opened elsewhere.
+    parted: BTreeMap<ConnId, Parted>,
     ended: bool,
     outputs: VecDeque<Output>,
 }
@@ -117,7 +122,8 @@ impl Gateway {
             questions: 0,
             takes: 0,
             leases: BTreeMap::new(),
-            draining: false,
+            draining: None,
+            parted: BTreeMap::new(),
             ended: false,
             outputs: VecDeque::new(),
         };
@@ -145,7 +151,7 @@ impl Gateway {
 
     /// Whether nothing waits and nothing is under way. After [`Input::Drain`] it can be dropped then.
     pub fn is_idle(&self) -> bool {
-        self.sessions.is_empty() && self.commands_left() == 0 && self.outputs.is_empty()
+        self.sessions.is_empty() && self.parted.is_empty() && self.commands_left() == 0 && self.outputs.is_empty()
     }
 
     /// Takes in something that has happened.
@@ -162,7 +168,7 @@ impl Gateway {
             Input::Flushed(conn, bytes) => self.flushed(conn, bytes),
             Input::Transacted(ticket, result) => self.transacted(ticket, result),
             Input::Bell => self.take_wakes(),
-            Input::Drain { spread } => self.drain(spread),
+            Input::Drain(plan) => self.drain(plan),
         }
     }
 
@@ -193,7 +199,7 @@ impl Gateway {
 
     fn connected(&mut self, conn: ConnId) {
         let refusal = match () {
-            () if self.draining => CloseReason::Restarting,
+            () if self.draining.is_some() => CloseReason::Restarting,
             () if self.sessions.len() >= self.config.connections => CloseReason::Overloaded,
             // The store cannot follow: every further session would leave its end behind in the line.
             () if self.lines[Lane::Session as usize].waiting.len() > self.config.connections => CloseReason::Overloaded,
@@ -225,10 +231,6 @@ impl Gateway {
         let sent_away = matches!(reason, CloseReason::Overloaded | CloseReason::Unavailable);
         let longest = if sent_away { Millis::seconds(10) } else { Millis(0) };
         let retry_after = self.spread(longest);
-        self.close_after(conn, reason, retry_after);
-    }
-
-    fn close_after(&mut self, conn: ConnId, reason: CloseReason, retry_after: Millis) {
         if self.sessions.contains_key(&conn) {
             self.forget(conn);
             self.outputs.push_back(Output::Close { conn, reason, retry_after });
@@ -237,44 +239,15 @@ impl Gateway {
 
     /// Ends a connection's session, if it had one.
     fn forget(&mut self, conn: ConnId) {
-        let Some(session) = self.sessions.remove(&conn) else { return };
-        self.timers.remove(&(session.due, Timer::Session(conn)));
-        self.timers.remove(&(session.paused, Timer::Resume(conn)));
-        if session.ready {
-            self.ready.retain(|ready| *ready != conn);
+        if let Some((device, heard)) = self.take_out(conn) {
+            self.end_session(conn, device, heard);
         }
-        let device = session.device;
-        match session.phase {
-            Phase::Greeting => return,
-            Phase::Opening { .. } => {
-                self.opening.remove(&(device, conn));
-                if !session.begun || planted!(OpeningLeftBehind) {
-                    return;
-                }
-            }
-            Phase::Open => {
-                if self.open.get(&device) == Some(&conn) {
-                    self.open.remove(&device);
-                }
-            }
-        }
-        for watch in session.watches {
-            self.unwatch(device, watch.user);
-        }
-        let heard = if planted!(LastSeenIsNow if session.heard < self.now) { self.now } else { session.heard };
-        // Also for an opening whose outcome is not known: it stands behind that in the same lane, and ends what that began.
-        let end = Command::EndSession { device, gateway: self.id, epoch: SessionEpoch(conn.0), heard };
-        self.enqueue(Lane::Session, Origin::Nobody, end);
     }
 
-    fn drain(&mut self, spread: Millis) {
-        self.draining = true;
-        let conns: Vec<ConnId> = self.sessions.keys().copied().collect();
-        for conn in conns {
-            let retry_after = self.spread(spread);
-            self.close_after(conn, CloseReason::Restarting, retry_after);
-        }
-        self.report_heard();
+    /// Also for an opening whose outcome is not known: this stands behind that in the same lane, and ends what that began.
+    fn end_session(&mut self, conn: ConnId, device: DeviceId, heard: Timestamp) {
+        let end = Command::EndSession { device, gateway: self.id, epoch: SessionEpoch(conn.0), heard };
+        self.enqueue(Lane::Session, Origin::Nobody, end);
     }
 
     /// The lease is gone: whoever ended it has ended every session too.
@@ -287,6 +260,7 @@ impl Gateway {
             self.outputs.push_back(Output::Close { conn, reason: CloseReason::Unavailable, retry_after });
         }
         self.sessions.clear();
+        self.parted.clear();
         self.open.clear();
         self.opening.clear();
         self.heard.clear();

@@ -1,5 +1,6 @@
 //! What goes into a gateway and what comes out of it.
 
+use super::drain::Drain;
 use crate::frame::{ClientFrame, CloseReason, ServerFrame};
 use crate::store::Failure;
 use crate::time::Millis;
@@ -31,11 +32,8 @@ pub enum Input {
     Transacted(Ticket, Result<Outcome, Failure>),
     /// The gateway's bell rang, or may have.
     Bell,
-    /// Stop: close every connection with [`CloseReason::Restarting`], each with a delay spread over this length.
-    Drain {
-        /// Clients come back within this time.
-        spread: Millis,
-    },
+    /// Stop: send every client away with [`CloseReason::Restarting`], as the plan says, and take no other.
+    Drain(Drain),
 }
 
 /// Something to be done in the world.

@@ -20,6 +20,10 @@ pub(super) enum Timer {
     Rerun(Ticket),
     /// The gateway's periodic work: its lease, the leases of others, wake-ups whose bell was not heard.
     Lease,
+    /// The turn of the next client to be sent away.
+    Drain,
+    /// The end of a session that was to be opened elsewhere.
+    Handover(ConnId),
 }
 
 /// How often the store is told that a user was heard.
@@ -32,6 +36,8 @@ impl Gateway {
             Timer::Resume(conn) => self.make_ready(conn),
             Timer::Rerun(ticket) => self.rerun(ticket),
             Timer::Lease => self.periodic(),
+            Timer::Drain => self.send_away(),
+            Timer::Handover(conn) => self.not_handed_over(conn),
         }
     }
 

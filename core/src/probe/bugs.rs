@@ -161,6 +161,15 @@ bugs! {
     /// The queue of a device is read at its login only.
     RereadNotRearmed breaks [CONVERGENCE, NO_LOSS] in storm,
         as "a wake-up is lost, and the message waits for the next login";
+    /// A gateway that stops sends all of its clients away at once.
+    DrainAtOnce breaks [BOUNDED] in storm,
+        as "a rolling restart that brings down the next server, which takes everybody at once";
+    /// A gateway that stops ends the sessions of those whom it sends elsewhere.
+    EndedAtHandover breaks [PRESENCE] in storm,
+        as "everybody goes offline and online again at each deployment";
+    /// A session that is to be opened elsewhere waits for that for as long as it takes.
+    HandoverWaitsForEver breaks [PRESENCE, CONVERGENCE] in storm,
+        as "a failover that does not come: the user is online until the old process is killed by hand";
     /// A session's next transaction does not wait for the one before.
     TwoTransactionsAtATime breaks [SENDER_ORDER] in storm,
         as "workers that take messages of one connection in parallel";

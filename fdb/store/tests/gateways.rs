@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use doubletick_client::{Client, ConversationId, Phone, Profile, Server as Address, State};
+use doubletick_core::gateway::Drain;
 use doubletick_core::time::Millis;
 use doubletick_fdb::{Fdb, Network, Options};
 use doubletick_fdb_sandbox::library;
-use doubletick_server::{Config, PerMinute, Registration, Running, Server};
+use doubletick_server::{Config, PerMinute, Registration, Running, Server, Stop};
 
 const CODE: &str = "123456";
 const SERVERS: usize = 3;
@@ -30,7 +31,7 @@ impl House {
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             shards: 2,
-            drain_spread: Millis(100),
+            stop: Stop { drain: Drain { spread: Millis(100), ..Drain::default() }, ..Stop::ALONE },
             registration: Registration { per_address: often, overall: often, insecure_fixed_code: Some(CODE.into()) },
             ..Config::default()
         };

@@ -73,6 +73,7 @@ impl Oracle {
 }
 
 mod again;
+mod drain;
 mod messages;
 mod model;
 mod presence;
@@ -84,9 +85,11 @@ mod unread;
 
 use again::Session;
 use doubletick_core::content::Content;
+use doubletick_core::gateway::ConnId;
 use doubletick_core::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use doubletick_core::reject::Reject;
 use doubletick_core::time::Timestamp;
+use drain::Stop;
 use model::Model;
 use presence::{Heard, Seen};
 use rebuilt::Rebuilt;
@@ -124,6 +127,9 @@ pub(crate) struct Oracles {
     blocks: BTreeSet<(UserId, UserId)>,
     heard: BTreeMap<UserId, Heard>,
     seen: BTreeMap<(u32, UserId), Seen>,
+    /// Gateways that are stopping in order, and those whom they have sent away.
+    stops: BTreeMap<u32, Stop>,
+    parted: BTreeMap<(u32, ConnId), Timestamp>,
 }
 
 /// A device as it is seen from outside.

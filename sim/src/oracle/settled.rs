@@ -228,7 +228,10 @@ impl World<'_> {
         let living = |gateway| self.hosts.iter().filter_map(|host| host.gateway.as_ref()).any(|host| host.id() == gateway);
         let mut compared = 0;
         let mut sessions = 0;
-        let mut wrong = None;
+        let mut wrong = (0..).zip(&self.hosts).find_map(|(nth, host)| {
+            let runs_on = host.draining && host.gateway.is_some();
+            runs_on.then(|| format!("gateway {nth} was told to stop, and runs on"))
+        });
         for (key, _) in self.store.rows().filter(|(key, _)| key.is_ephemeral()) {
             compared += 1;
             let place = Place::of(&key);
@@ -240,7 +243,7 @@ impl World<'_> {
                 Some(Place::SessionOf(gateway, _) | Place::Wake(gateway, ..) | Place::Bell(gateway) | Place::Lease(gateway)) => *gateway,
                 _ => continue,
             };
-            if !living(of) {
+            if !living(of) && wrong.is_none() {
                 wrong = Some(format!("{} is left of a gateway that is gone", place.expect("it is one of these")));
                 break;
             }

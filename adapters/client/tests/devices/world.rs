@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use doubletick_client::{Client, ConversationId, Event, Events, Message, MessageId, Phone, Profile, Server as Address, State, Status};
+use doubletick_core::gateway::Drain;
 use doubletick_core::time::Millis;
-use doubletick_server::{Config, PerMinute, Registration, Running, Server};
+use doubletick_server::{Config, PerMinute, Registration, Running, Server, Stop};
 use doubletick_store::memory::Memory;
 
 use crate::disk::{Disk, Unsynced};
@@ -39,7 +40,7 @@ impl House {
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             shards: 2,
-            drain_spread: Millis(100),
+            stop: Stop { drain: Drain { spread: Millis(100), ..Drain::default() }, ..Stop::ALONE },
             registration: Registration { per_address: often, overall: often, insecure_fixed_code: Some(CODE.into()) },
             ..config
         };

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
-use doubletick_server::{Config, Tls};
+use doubletick_core::time::Millis;
+use doubletick_server::{Config, Stop, Tls};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::logs::Format;
@@ -114,6 +115,14 @@ impl Settings {
             (Some(_), None) => return Err("tls.certificate is set and tls.key is not: TLS needs both".into()),
             (None, Some(_)) => return Err("tls.key is set and tls.certificate is not: TLS needs both".into()),
         };
+        let Stop { drain, deadline, .. } = self.server.stop;
+        if deadline < self.server.stop.length() {
+            let (spread, least) = (if drain.handover == Millis(0) { "" } else { "drain_spread, " }, self.server.stop.length());
+            let (least, deadline) = (value::show_length(least), value::show_length(deadline));
+            return Err(format!(
+                "drain_deadline = {deadline} would cut clients off: drain_notice, drain_over, {spread}and drain_handover take {least} together"
+            ));
+        }
         Ok(self)
     }
 }
@@ -133,8 +142,16 @@ impl Chosen {
 
     fn over(&self, from_file: &[Value]) -> Result<Settings, String> {
         let mut settings = Settings::default();
+        let values = || from_file.iter().chain(&self.values);
+        // How a server stops unless it was chosen depends on whether there are others.
+        for value in values().filter(|value| value.key == "store") {
+            settings.set(value)?;
+        }
+        if let StoreKind::Fdb(_) = settings.store {
+            settings.server.stop = Stop::AMONG_OTHERS;
+        }
         // A value that another one hides is checked all the same: it would be wrong the day the other is taken away.
-        for value in from_file.iter().chain(&self.values) {
+        for value in values() {
             settings.set(value)?;
         }
         settings.finish()
@@ -251,6 +268,18 @@ mod tests {
     fn a_bad_value_that_another_one_hides_is_told_too() {
         let file = from_file("shards = 0").unwrap();
         assert!(chosen(&[("shards", "2")]).over(&file).is_err());
+    }
+
+    #[test]
+    fn a_server_among_others_takes_its_time_to_stop_unless_something_else_was_chosen() {
+        let stop = |values: &[(&'static str, &str)]| chosen(values).settings().map(|settings| settings.server.stop);
+        assert_eq!(stop(&[]).unwrap(), Stop::ALONE);
+        assert_eq!(stop(&[("store", "fdb:f.cluster")]).unwrap(), Stop::AMONG_OTHERS);
+        let chosen = stop(&[("drain_over", "1m"), ("drain_deadline", "2m"), ("store", "fdb:f.cluster")]).unwrap();
+        assert_eq!((chosen.drain.over, chosen.deadline), (Millis::seconds(60), Millis::seconds(120)));
+        assert_eq!(chosen.notice, Stop::AMONG_OTHERS.notice);
+        let error = stop(&[("drain_over", "1m"), ("store", "fdb:f.cluster")]).unwrap_err();
+        assert!(error.starts_with("drain_deadline = \"1m\" would cut clients off"), "{error}");
     }
 
     #[test]

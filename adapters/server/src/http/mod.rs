@@ -75,7 +75,7 @@ This is a Doubletick server, a messenger's server side.
 ";
 
 async fn ready<S: Store>(shared: &Shared<S>) -> Result<Answer, Error> {
-    if !shared.phase.is_serving() {
+    if !shared.phase.is_ready() {
         return Err(Error::STOPPING);
     }
     // A user that there never is: the store must look, and finds nothing.

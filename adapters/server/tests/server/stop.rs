@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 
-use doubletick_core::frame::{ClientFrame, CloseReason, RequestId, ServerFrame, Target};
+use std::time::{Duration, Instant};
+
+use doubletick_core::frame::{ClientFrame, CloseReason, Presence, Privacy, RequestId, ServerFrame, Target};
+use doubletick_core::gateway::Drain;
 use doubletick_core::id::Secret;
 use doubletick_core::time::Millis;
-use doubletick_server::{Config, Server, StartError, seam};
+use doubletick_server::{Config, Server, StartError, Stop, seam};
 use doubletick_store::memory::{Fault, Memory};
 use doubletick_wire::Token;
 use futures_util::StreamExt;
 
-use crate::world::{self, between, get, message_id, open, register, start, text};
+use crate::world::{self, TcpDevice, between, get, message_id, open, register, start, text};
 
 #[test]
 fn a_server_that_stops_sends_its_clients_away_with_the_code_for_it() {
@@ -29,7 +32,8 @@ fn a_server_that_stops_sends_its_clients_away_with_the_code_for_it() {
 fn a_server_that_stops_is_not_ready_and_takes_nothing_new() {
     world::run(async {
         let store = Memory::new();
-        let config = Config { linger: Millis::seconds(60), drain_deadline: Millis::seconds(60), ..world::config() };
+        let stop = Stop { deadline: Millis::seconds(60), ..Stop::ALONE };
+        let config = Config { linger: Millis::seconds(60), stop, ..world::config() };
         let server = Server::start(config, store).await.unwrap();
         let addr = server.addr();
         let token = register(addr, "+4915100000001").await;
@@ -47,10 +51,62 @@ fn a_server_that_stops_is_not_ready_and_takes_nothing_new() {
 }
 
 #[test]
+fn a_server_among_others_is_not_ready_at_once_and_goes_on_until_the_others_have_its_clients() {
+    world::run(async {
+        let store = Memory::new();
+        let drain = Drain { over: Millis(600), spread: Millis(1), handover: Millis::seconds(20) };
+        let stop = Stop { notice: Millis(600), drain, deadline: Millis::seconds(60) };
+        let server = Server::start(Config { shards: 1, stop, ..world::config() }, store.clone()).await.unwrap();
+        let other = Server::start(world::config(), store).await.unwrap();
+        let addr = server.addr();
+        let mut tokens = vec![];
+        for phone in ["+4915100000001", "+4915100000002", "+4915100000003"] {
+            tokens.push(register(addr, phone).await);
+        }
+        let mut first = open(addr, tokens[0]).await;
+        let mut watcher = open(addr, tokens[1]).await;
+        first.say(ClientFrame::SetPrivacy { request: RequestId(1), privacy: Privacy::Everyone }).await;
+        first.expect(|frame| matches!(frame, ServerFrame::Done { .. }).then_some(())).await;
+        let began = Instant::now();
+        let stopping = tokio::spawn(server.stop());
+        while get(addr, "/ready").await.status == 200 {}
+        let mut late = open(addr, tokens[2]).await;
+        assert!(began.elapsed() < Duration::from_millis(600), "it is not ready, and takes whoever comes all the same");
+
+        assert_eq!(first.closed().await, CloseReason::Restarting);
+        assert!(began.elapsed() >= Duration::from_millis(600));
+        assert_eq!(watcher.closed().await, CloseReason::Restarting);
+        assert!(began.elapsed() >= Duration::from_millis(800), "one after the other");
+        let mut watcher = open(other.addr(), tokens[1]).await;
+        watcher.say(ClientFrame::Watch { user: tokens[0].device.user }).await;
+        assert_eq!(shown(&mut watcher).await, Presence::Online, "the first is between two servers, and nobody sees that");
+        assert_eq!(late.closed().await, CloseReason::Restarting);
+        let late = open(other.addr(), tokens[2]).await;
+        let first = open(other.addr(), tokens[0]).await;
+        stopping.await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10), "it is gone as soon as the others have them all");
+        drop(first);
+        assert!(matches!(shown(&mut watcher).await, Presence::Offline { .. }), "and this is the first that is heard of it");
+        drop((late, watcher));
+        other.stop().await;
+    });
+}
+
+async fn shown(device: &mut TcpDevice) -> Presence {
+    device
+        .expect(|frame| match frame {
+            ServerFrame::Presence { presence, .. } => Some(*presence),
+            _ => None,
+        })
+        .await
+}
+
+#[test]
 fn a_store_that_does_not_answer_does_not_keep_a_server_from_stopping() {
     world::run(async {
         let store = Memory::new();
-        let server = Server::start(Config { drain_deadline: Millis(100), ..world::config() }, store.clone()).await.unwrap();
+        let stop = Stop { deadline: Millis(100), ..Stop::ALONE };
+        let server = Server::start(Config { stop, ..world::config() }, store.clone()).await.unwrap();
         let token = register(server.addr(), "+4915100000001").await;
         let device = open(server.addr(), token).await;
         store.fail_next(1_000_000, Fault::Unavailable);

@@ -33,7 +33,7 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 pub(crate) fn config() -> Config {
     let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), shards: 2, ..Config::default() };
     config.registration.insecure_fixed_code = Some(CODE.into());
-    config.drain_spread = Millis(100);
+    config.stop.drain.spread = Millis(100);
     config.linger = Millis(300);
     config
 }
