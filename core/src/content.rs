@@ -19,7 +19,11 @@ pub struct Body {
 
 /// What a message carries, for whom. It cannot be larger than the limits allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content(Parts);
+pub struct Content {
+    parts: Parts,
+    /// Made once, with the content: a message is decided on as often as its transaction runs.
+    digest: Digest,
+}
 
 /// A [`Content`] taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,29 +68,26 @@ impl Content {
                 return Err(ContentError::Repeated);
             }
         }
-        let content = Self(parts);
-        if content.size() > limits::CONTENT_BYTES {
+        if parts.size() > limits::CONTENT_BYTES {
             return Err(ContentError::TooLarge);
         }
-        Ok(content)
+        let digest = parts.digest();
+        Ok(Self { parts, digest })
     }
 
     /// The parts.
     pub fn parts(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 
     /// Bytes of all bodies together.
     pub fn size(&self) -> usize {
-        match &self.0 {
-            Parts::Shared(body) => body.bytes.len(),
-            Parts::PerDevice(bodies) => bodies.iter().map(|(_, body)| body.bytes.len()).sum(),
-        }
+        self.parts.size()
     }
 
     /// The body that is for this device.
     pub fn body_for(&self, device: DeviceId) -> Option<&Body> {
-        match &self.0 {
+        match &self.parts {
             Parts::Shared(body) => Some(body),
             Parts::PerDevice(bodies) => bodies.iter().find(|(to, _)| *to == device).map(|(_, body)| body),
         }
@@ -94,15 +95,28 @@ impl Content {
 
     /// What tells this content from every other: a retry with the same digest is the same message.
     pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl Parts {
+    fn size(&self) -> usize {
+        match self {
+            Self::Shared(body) => body.bytes.len(),
+            Self::PerDevice(bodies) => bodies.iter().map(|(_, body)| body.bytes.len()).sum(),
+        }
+    }
+
+    fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
         let mut body = |to: DeviceId, body: &Body| {
             hasher.update(&to.user.0.to_le_bytes()).update(&to.serial.to_le_bytes());
             hasher.update(&body.kind.to_le_bytes()).update(&(body.bytes.len() as u64).to_le_bytes()).update(&body.bytes);
         };
-        match &self.0 {
+        match self {
             // Serial 0 is no device's, so a shared body never looks like one device's body.
-            Parts::Shared(shared) => body(DeviceId { user: UserId(0), serial: 0 }, shared),
-            Parts::PerDevice(bodies) => bodies.iter().for_each(|(to, own)| body(*to, own)),
+            Self::Shared(shared) => body(DeviceId { user: UserId(0), serial: 0 }, shared),
+            Self::PerDevice(bodies) => bodies.iter().for_each(|(to, own)| body(*to, own)),
         }
         Digest(*hasher.finalize().as_bytes())
     }

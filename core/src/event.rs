@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 /// Something that has happened. A batch's events stand in the order of its commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "the largest is a message, and most are messages")]
 pub enum Event {
     /// A phone number's verification moved on: a code was made, guessed wrongly, or used. Says nothing about the account.
     VerificationMoved {

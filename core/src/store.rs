@@ -15,6 +15,7 @@
 //! - [`Write::Max`] and [`Write::Add`] are atomic and read nothing, so they conflict with readers only;
 //! - a watch on a key may ring late, early, twice, or never: it is a hint.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
@@ -117,13 +118,19 @@ pub enum Read {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotFetched;
 
-/// One state of the store, as one run of a transaction sees it.
+/// Rows as a snapshot lends them.
+pub type LentRows<'a> = Vec<(Key, Cow<'a, [u8]>)>;
+
+/// One state of the store, as one run of a transaction sees it. A store that has values in memory lends them; nothing is copied to be read.
 pub trait Snapshot {
+    /// Whether the value of a row is at hand. Says nothing of what it is, so it is no read.
+    fn has(&self, key: &Key) -> bool;
+
     /// The value of a row, `None` where there is none.
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched>;
+    fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched>;
 
     /// The rows of a run of keys.
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched>;
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched>;
 }
 
 /// A change of one row.

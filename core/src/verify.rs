@@ -170,13 +170,13 @@ impl core::error::Error for Problem {}
 ///
 /// # Panics
 /// If the rows come in another order.
-pub fn verify(rows: impl IntoIterator<Item = (Key, Vec<u8>)>) -> Report {
+pub fn verify<V: AsRef<[u8]>>(rows: impl IntoIterator<Item = (Key, V)>) -> Report {
     let mut walk = Walk::default();
     let mut last = None;
     for (key, value) in rows {
         assert!(last < Some(key), "rows come in the order of their keys: {key:?} after {last:?}");
         last = Some(key);
-        walk.row(key, &value);
+        walk.row(key, value.as_ref());
     }
     walk.finish()
 }

@@ -3,16 +3,63 @@
 use crate::reject::Reject;
 use crate::rows::{At, Counter, Row};
 use crate::store::{self, Key, Missing, Read, Scan, Snapshot, Write};
+use alloc::borrow::Cow;
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// Typed rows, read from a snapshot and overlaid with this transaction's own writes.
 pub struct View<'a> {
     snapshot: &'a mut dyn Snapshot,
-    /// The rows as the commands so far leave them. A maximum or a sum keeps what it does to the stored row, which it never read.
-    written: BTreeMap<Key, Vec<Write>>,
+    /// What becomes of each row by the commands so far, in the order in which they came to it.
+    changes: Vec<Change>,
+    /// Which of the changes is of which row.
+    written: BTreeMap<Key, usize>,
     missing: BTreeSet<Read>,
     damaged: Vec<Key>,
+}
+
+/// What becomes of one row: whatever it was, if it is set or cleared; else what a maximum or a sum makes of the stored value, which was
+/// never read.
+struct Change {
+    first: Write,
+    /// Further maxima and sums, where those of one row are mixed.
+    more: Vec<Write>,
+}
+
+impl Change {
+    fn then(&mut self, write: Write) {
+        let last = self.more.last_mut().unwrap_or(&mut self.first);
+        match (last, &write) {
+            (_, Write::Set(..) | Write::Clear(_)) => *self = Self { first: write, more: Vec::new() },
+            (Write::Max(_, held), Write::Max(_, least)) => *held = (*held).max(*least),
+            (Write::Add(_, held), Write::Add(_, more)) => *held = held.wrapping_add(*more),
+            (Write::Set(_, value), _) => self.first = made(write.key(), store::merge(Some(value), &write)),
+            (Write::Clear(_), _) => self.first = made(write.key(), store::merge(None, &write)),
+            (Write::Max(..) | Write::Add(..), _) => self.more.push(write),
+        }
+    }
+
+    /// What the row holds after it.
+    fn on<'v>(&'v self, stored: Option<Cow<'v, [u8]>>) -> Option<Cow<'v, [u8]>> {
+        match &self.first {
+            Write::Set(_, value) => Some(Cow::Borrowed(value)),
+            Write::Clear(_) => None,
+            Write::Max(..) | Write::Add(..) => {
+                let merged = |value: Option<Cow<'v, [u8]>>, write: &Write| store::merge(value.as_deref(), write).map(Cow::Owned);
+                self.more.iter().fold(merged(stored, &self.first), merged)
+            }
+        }
+    }
+
+    /// Whether what is stored makes no difference.
+    fn is_all(&self) -> bool {
+        matches!(self.first, Write::Set(..) | Write::Clear(_))
+    }
+}
+
+fn made(key: &Key, value: Option<Vec<u8>>) -> Write {
+    value.map_or(Write::Clear(*key), |value| Write::Set(*key, value))
 }
 
 /// Why a command goes no further.
@@ -33,14 +80,15 @@ impl From<Reject> for Stop {
 impl<'a> View<'a> {
     /// A view in which nothing was written yet.
     pub fn new(snapshot: &'a mut dyn Snapshot) -> Self {
-        Self { snapshot, written: BTreeMap::new(), missing: BTreeSet::new(), damaged: Vec::new() }
+        Self { snapshot, changes: Vec::new(), written: BTreeMap::new(), missing: BTreeSet::new(), damaged: Vec::new() }
     }
 
     /// Asks for several rows at once, so that a store that must fetch them does so in one round.
     pub fn need(&mut self, keys: &[Key]) -> Result<(), Stop> {
         let mut complete = Ok(());
         for key in keys {
-            if self.bytes(key).is_err() {
+            if !self.snapshot.has(key) && !self.change_of(key).is_some_and(Change::is_all) {
+                self.missing.insert(Read::Row(*key));
                 complete = Err(Stop::Missing);
             }
         }
@@ -49,14 +97,11 @@ impl<'a> View<'a> {
 
     /// The value of a row. One that does not decode is reported and stops the command with [`Reject::Damaged`].
     pub fn get<R: Row>(&mut self, at: &At<R>) -> Result<Option<R>, Stop> {
-        let Some(bytes) = self.bytes(&at.key)? else { return Ok(None) };
-        match R::decode(&bytes) {
-            Ok(row) => Ok(Some(row)),
-            Err(_) => {
-                self.report(at.key);
-                Err(Reject::Damaged.into())
-            }
-        }
+        let Some(row) = self.bytes(&at.key)?.map(|bytes| R::decode(&bytes)) else { return Ok(None) };
+        row.map(Some).map_err(|_| {
+            self.report(at.key);
+            Reject::Damaged.into()
+        })
     }
 
     /// The value of a row, where the others must not suffer for one that does not decode: it is reported, and counts as absent.
@@ -69,8 +114,8 @@ impl<'a> View<'a> {
 
     /// Whether there is such a row. One that does not decode is reported, and is there all the same.
     pub fn exists<R: Row>(&mut self, at: &At<R>) -> Result<bool, Stop> {
-        let Some(bytes) = self.bytes(&at.key)? else { return Ok(false) };
-        if R::decode(&bytes).is_err() {
+        let Some(sound) = self.bytes(&at.key)?.map(|bytes| R::decode(&bytes).is_ok()) else { return Ok(false) };
+        if !sound {
             self.report(at.key);
         }
         Ok(true)
@@ -83,22 +128,14 @@ impl<'a> View<'a> {
 
     /// The rows of a run of keys. Where one does not decode, it is reported and `None` stands in its place.
     pub fn scan<R: Row>(&mut self, scan: &Scan) -> Result<Vec<(Key, Option<R>)>, Stop> {
-        let rows = self.scan_bytes(scan)?;
-        Ok(rows
-            .into_iter()
-            .map(|(key, bytes)| {
-                let row = R::decode(&bytes).ok();
-                if row.is_none() {
-                    self.report(key);
-                }
-                (key, row)
-            })
-            .collect())
+        let rows = self.scan_bytes(scan, |key, bytes| (key, R::decode(bytes).ok()))?;
+        rows.iter().filter(|(_, row)| row.is_none()).for_each(|(key, _)| self.report(*key));
+        Ok(rows)
     }
 
-    /// The rows of a run of keys as they are stored.
-    pub fn scan_stored(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, Stop> {
-        self.scan_bytes(scan)
+    /// The rows of a run of keys as they are stored, each passed through `read`.
+    pub fn scan_stored<T>(&mut self, scan: &Scan, read: impl Fn(Key, &[u8]) -> T) -> Result<Vec<T>, Stop> {
+        self.scan_bytes(scan, read)
     }
 
     /// Notes a row that does not decode, to be reported.
@@ -136,47 +173,45 @@ impl<'a> View<'a> {
         if !self.missing.is_empty() {
             return Err(Missing(self.missing.into_iter().collect()));
         }
-        Ok((self.written.into_values().flatten().collect(), self.damaged))
+        let mut writes = Vec::with_capacity(self.changes.len());
+        for change in self.changes {
+            writes.push(change.first);
+            writes.extend(change.more);
+        }
+        Ok((writes, self.damaged))
+    }
+
+    fn change_of(&self, key: &Key) -> Option<&Change> {
+        self.written.get(key).map(|place| &self.changes[*place])
     }
 
     fn write(&mut self, write: Write) {
-        let earlier = self.written.entry(*write.key()).or_default();
-        match (&write, earlier.last_mut()) {
-            (Write::Set(..) | Write::Clear(_), _) => earlier.clear(),
-            (Write::Max(_, least), Some(Write::Max(_, held))) => {
-                *held = (*held).max(*least);
-                return;
+        match self.written.entry(*write.key()) {
+            Entry::Occupied(place) => self.changes[*place.get()].then(write),
+            Entry::Vacant(place) => {
+                place.insert(self.changes.len());
+                self.changes.push(Change { first: write, more: Vec::new() });
             }
-            (Write::Add(_, more), Some(Write::Add(_, held))) => {
-                *held = held.wrapping_add(*more);
-                return;
-            }
-            (Write::Max(..) | Write::Add(..), _) => {}
         }
-        earlier.push(write);
     }
 
-    fn bytes(&mut self, key: &Key) -> Result<Option<Vec<u8>>, Stop> {
-        let written = self.written.get(key).map_or(&[][..], Vec::as_slice);
-        let (mut value, rest) = match written {
-            [Write::Set(_, value), rest @ ..] => (Some(value.clone()), rest),
-            [Write::Clear(_), rest @ ..] => (None, rest),
-            [..] => match self.snapshot.get(key) {
-                Ok(value) => (value, written),
-                Err(store::NotFetched) => {
-                    self.missing.insert(Read::Row(*key));
-                    return Err(Stop::Missing);
-                }
-            },
+    fn bytes(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, Stop> {
+        let change = self.written.get(key).map(|place| &self.changes[*place]);
+        if let Some(change) = change.filter(|change| change.is_all()) {
+            return Ok(change.on(None));
+        }
+        let Ok(stored) = self.snapshot.get(key) else {
+            self.missing.insert(Read::Row(*key));
+            return Err(Stop::Missing);
         };
-        for write in rest {
-            value = store::merge(value.as_deref(), write);
-        }
-        Ok(value)
+        Ok(match change {
+            Some(change) => change.on(stored),
+            None => stored,
+        })
     }
 
-    fn scan_bytes(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, Stop> {
-        let own: Vec<Key> = self.written.range(scan.from..scan.to).map(|(key, _)| *key).collect();
+    fn scan_bytes<T>(&mut self, scan: &Scan, read: impl Fn(Key, &[u8]) -> T) -> Result<Vec<T>, Stop> {
+        let own: Vec<(Key, usize)> = self.written.range(scan.from..scan.to).map(|(key, place)| (*key, *place)).collect();
         // Rows that this transaction cleared may stand among the first `limit`, so as many more are asked for.
         let wide = Scan { limit: scan.limit + own.len() as u32, ..*scan };
         let Ok(stored) = self.snapshot.scan(&wide) else {
@@ -184,24 +219,27 @@ impl<'a> View<'a> {
             return Err(Stop::Missing);
         };
         if own.is_empty() {
-            return Ok(stored);
+            return Ok(stored.into_iter().map(|(key, value)| read(key, &value)).collect());
         }
-        let full = stored.len() as u32 == wide.limit;
-        let last = stored.last().map(|(key, _)| *key);
-        let mut rows: BTreeMap<Key, Vec<u8>> = stored.into_iter().collect();
-        for key in own {
-            // Beyond a full page nothing is known of the rows in between.
-            let beyond = full && last.is_some_and(|last| if scan.reverse { key < last } else { key > last });
-            if beyond {
+        // Beyond a full page nothing is known of the rows in between.
+        let last = stored.last().filter(|_| stored.len() as u32 == wide.limit).map(|(key, _)| *key);
+        let mut rows: BTreeMap<Key, Cow<'_, [u8]>> = stored.into_iter().collect();
+        for (key, place) in own {
+            if last.is_some_and(|last| if scan.reverse { key < last } else { key > last }) {
                 continue;
             }
-            match self.bytes(&key)? {
-                Some(value) => rows.insert(key, value),
-                None => rows.remove(&key),
-            };
+            let before = rows.remove(&key);
+            if let Some(value) = self.changes[place].on(before) {
+                rows.insert(key, value);
+            }
         }
         let limit = scan.limit as usize;
-        Ok(if scan.reverse { rows.into_iter().rev().take(limit).collect() } else { rows.into_iter().take(limit).collect() })
+        let read = |(key, value): (Key, Cow<'_, [u8]>)| read(key, &value);
+        Ok(if scan.reverse {
+            rows.into_iter().rev().take(limit).map(read).collect()
+        } else {
+            rows.into_iter().take(limit).map(read).collect()
+        })
     }
 }
 
@@ -214,12 +252,16 @@ mod tests {
     struct Rows(BTreeMap<Key, Vec<u8>>);
 
     impl Snapshot for Rows {
-        fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, store::NotFetched> {
-            Ok(self.0.get(key).cloned())
+        fn has(&self, _: &Key) -> bool {
+            true
         }
 
-        fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, store::NotFetched> {
-            let rows = self.0.range(scan.from..scan.to).map(|(key, value)| (*key, value.clone()));
+        fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, store::NotFetched> {
+            Ok(self.0.get(key).map(Cow::from))
+        }
+
+        fn scan(&mut self, scan: &Scan) -> Result<store::LentRows<'_>, store::NotFetched> {
+            let rows = self.0.range(scan.from..scan.to).map(|(key, value)| (*key, value.into()));
             let limit = scan.limit as usize;
             Ok(if scan.reverse { rows.rev().take(limit).collect() } else { rows.take(limit).collect() })
         }
@@ -254,10 +296,13 @@ mod tests {
                 view.write(write);
             }
             for k in 0..12 {
-                prop_assert_eq!(view.bytes(&key(k)).unwrap(), after.0.get(&key(k)).cloned());
+                let seen = view.bytes(&key(k)).unwrap().map(Cow::into_owned);
+                prop_assert_eq!(seen, after.0.get(&key(k)).cloned());
             }
             let scan = Scan { from: key(from.min(to)), to: key(from.max(to)), limit, reverse };
-            prop_assert_eq!(view.scan_bytes(&scan).unwrap(), after.scan(&scan).unwrap());
+            let seen = view.scan_bytes(&scan, |key, value| (key, value.to_vec())).unwrap();
+            let there: Vec<_> = after.scan(&scan).unwrap().into_iter().map(|(key, value)| (key, value.into_owned())).collect();
+            prop_assert_eq!(seen, there);
         }
     }
 }

@@ -269,57 +269,55 @@ impl World<'_> {
 
     fn land(&mut self, name: Name) {
         let Some(flight) = self.flights.remove(name) else { return };
-        let Some(commit) = flight.commit else { return };
+        let Some(Commit { writes, answer }) = flight.commit else { return };
         if self.now > flight.begun + WINDOW_MS || self.store.conflicts(&flight.reads, flight.version) {
             return;
         }
         self.fired(FaultKind::LateCommit);
-        self.apply(&commit);
+        self.apply(writes, &answer);
     }
 
     fn committed(&mut self, name: Name) {
         let Some(flight) = self.flights.get_mut(name) else { return };
-        let Some(commit) = flight.commit.take() else { return };
+        let Some(Commit { writes, answer }) = flight.commit.take() else { return };
         let (who, number, version) = (flight.who(), flight.number, flight.version);
         let batch = Arc::clone(&flight.batch);
-        self.oracles.answered(&self.store, version, &batch, &commit.answer);
-        assert!(commit.answer.damaged.is_empty(), "nothing damages rows here: {:?}", commit.answer.damaged);
-        let wrote = !commit.writes.is_empty();
+        self.oracles.answered(&self.store, version, &batch, &answer);
+        assert!(answer.damaged.is_empty(), "nothing damages rows here: {:?}", answer.damaged);
+        let wrote = !writes.is_empty();
         if wrote {
-            self.apply(&commit);
+            self.apply(writes, &answer);
         }
         if wrote && self.fault(FaultKind::UnknownCommitted, who, number) {
             self.fired(FaultKind::UnknownCommitted);
             let wait = self.size(FaultKind::UnknownCommitted, who, number);
             return self.end(name, Err(Failure::Unknown), wait);
         }
-        self.end(name, Ok(commit.answer), 0);
+        self.end(name, Ok(answer), 0);
     }
 
     /// The writes are there from now on, and bells ring.
-    fn apply(&mut self, commit: &Commit<Outcome>) {
-        let writes = &commit.writes;
-        self.note_rows(writes);
+    fn apply(&mut self, writes: Vec<Write>, answer: &Outcome) {
+        self.note_rows(&writes);
         self.work.commits += 1;
         self.committed = self.now;
-        for write in writes {
+        for write in &writes {
             self.trace.bytes(write.key().as_bytes());
             match write {
                 Write::Set(_, value) => self.trace.bytes(value),
                 Write::Clear(_) => self.trace.number(0),
-                Write::Max(_, number) | Write::Add(_, number) => self.trace.number(*number),
+                Write::Max(_, number) => self.trace.number(*number),
+                Write::Add(key, number) => {
+                    self.trace.number(*number);
+                    if let Some(host) = self.bells.get(key).copied() {
+                        self.ring(host);
+                    }
+                }
             }
         }
         self.store.commit(self.now, writes);
-        self.oracles.committed(writes, &self.store, self.now);
-        self.oracles.happened(&commit.answer.events);
-        for write in writes {
-            if let Write::Add(key, _) = write
-                && let Some(host) = self.bells.get(key).copied()
-            {
-                self.ring(host);
-            }
-        }
+        self.oracles.committed(&self.store, self.now);
+        self.oracles.happened(&answer.events);
     }
 
     fn ring(&mut self, host: u32) {

@@ -5,7 +5,8 @@
 //! Versions are kept for a window; a snapshot older than that is too old. What goes wrong beyond that is `flight`'s.
 
 use core::ops::Bound;
-use doubletick_core::store::{Key, NotFetched, Read, Scan, Snapshot, Write, merge};
+use doubletick_core::store::{Key, LentRows, NotFetched, Read, Scan, Snapshot, Write, merge};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How long versions are kept, in milliseconds: what FoundationDB calls the MVCC window.
@@ -78,13 +79,16 @@ impl Store {
 
     /// Whether something that was read at a version was written after it.
     pub fn conflicts(&self, reads: &Reads, version: Version) -> bool {
+        if version == self.version {
+            return false;
+        }
         let key_written = |key: &Key| self.rows.get(key).is_some_and(|cell| cell.version > version);
         reads.keys.iter().any(key_written)
             || reads.ranges.iter().any(|range| self.rows.range(*range).any(|(_, cell)| cell.version > version))
     }
 
     /// Applies the writes of one transaction at a time, in their order.
-    pub fn commit(&mut self, now: u64, writes: &[Write]) {
+    pub fn commit(&mut self, now: u64, writes: Vec<Write>) {
         self.forget(now);
         if writes.is_empty() {
             return;
@@ -94,7 +98,10 @@ impl Store {
         for write in writes {
             let key = *write.key();
             let cell = self.rows.entry(key).or_insert(Cell { version: Version(0), value: None, older: Vec::new() });
-            let value = merge(cell.value.as_deref(), write);
+            let value = match write {
+                Write::Set(_, value) => Some(value),
+                Write::Clear(_) | Write::Max(..) | Write::Add(..) => merge(cell.value.as_deref(), &write),
+            };
             if cell.version == version {
                 cell.value = value;
                 continue;
@@ -104,6 +111,12 @@ impl Store {
             cell.version = version;
             self.written.push_back((now, version, key));
         }
+    }
+
+    /// The rows that the last commit has written, in the order of its writes.
+    pub fn last_written(&self) -> impl Iterator<Item = Key> {
+        let from = self.written.partition_point(|(_, version, _)| *version < self.version);
+        self.written.range(from..).map(|(.., key)| *key)
     }
 
     /// Forgets what no snapshot of the window can see.
@@ -143,15 +156,19 @@ impl Reads {
 }
 
 impl Snapshot for At<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
-        if self.fetched.is_some_and(|fetched| !fetched.contains(&Read::Row(*key))) {
+    fn has(&self, key: &Key) -> bool {
+        self.fetched.is_none_or(|fetched| fetched.contains(&Read::Row(*key)))
+    }
+
+    fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched> {
+        if !self.has(key) {
             return Err(NotFetched);
         }
         self.reads.keys.push(*key);
-        Ok(self.store.rows.get(key).and_then(|cell| cell.at(self.version)).cloned())
+        Ok(self.store.rows.get(key).and_then(|cell| cell.at(self.version)).map(Cow::from))
     }
 
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
         assert!(scan.limit > 0, "a scan for no rows: {scan:?}");
         if scan.from >= scan.to {
             return Ok(Vec::new());
@@ -160,11 +177,9 @@ impl Snapshot for At<'_> {
             return Err(NotFetched);
         }
         let version = self.version;
-        let range = self.store.rows.range(scan.from..scan.to);
-        let there = |(key, cell): (&Key, &Cell)| Some((*key, cell.at(version)?.clone()));
+        let range = self.store.rows.range(scan.from..scan.to).filter_map(|(key, cell)| Some((*key, Cow::from(cell.at(version)?))));
         let limit = scan.limit as usize;
-        let rows: Vec<_> =
-            if scan.reverse { range.rev().filter_map(there).take(limit).collect() } else { range.filter_map(there).take(limit).collect() };
+        let rows: Vec<_> = if scan.reverse { range.rev().take(limit).collect() } else { range.take(limit).collect() };
         // A scan that met its limit has not looked at what lies beyond its last row.
         let last = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| *key);
         self.reads.ranges.push(match last {
@@ -195,21 +210,24 @@ mod tests {
     #[test]
     fn a_snapshot_keeps_showing_what_was_there_when_it_began() {
         let mut store = Store::default();
-        store.commit(0, &[set(1, 1), set(2, 2)]);
+        store.commit(0, vec![set(1, 1), set(2, 2)]);
         let before = store.version();
-        store.commit(1, &[set(1, 9), Write::Clear(key(2)), set(3, 3)]);
+        store.commit(1, vec![set(1, 9), Write::Clear(key(2)), set(3, 3)]);
         let mut reads = Reads::default();
         let mut old = store.at(before, &mut reads, None);
-        assert_eq!(old.get(&key(1)), Ok(Some(vec![1])));
-        assert_eq!(old.scan(&all(9, false)), Ok(vec![(key(1), vec![1]), (key(2), vec![2])]));
+        assert_eq!(old.get(&key(1)), Ok(Some(vec![1].into())));
+        assert_eq!(old.scan(&all(9, false)), Ok(vec![(key(1), vec![1].into()), (key(2), vec![2].into())]));
         let mut reads = Reads::default();
-        assert_eq!(store.at(store.version(), &mut reads, None).scan(&all(9, true)), Ok(vec![(key(3), vec![3]), (key(1), vec![9])]));
+        assert_eq!(
+            store.at(store.version(), &mut reads, None).scan(&all(9, true)),
+            Ok(vec![(key(3), vec![3].into()), (key(1), vec![9].into())])
+        );
     }
 
     #[test]
     fn what_was_read_and_then_written_conflicts_and_nothing_else_does() {
         let mut store = Store::default();
-        store.commit(0, &[set(1, 1), set(5, 5)]);
+        store.commit(0, vec![set(1, 1), set(5, 5)]);
         let version = store.version();
         let read = |store: &Store, scan: Scan, row: u8| {
             let mut reads = Reads::default();
@@ -221,37 +239,37 @@ mod tests {
         let first = read(&store, all(1, false), 1);
         let last = read(&store, all(1, true), 5);
         let whole = read(&store, all(9, false), 1);
-        store.commit(1, &[set(3, 3)]);
+        store.commit(1, vec![set(3, 3)]);
         assert!(!store.conflicts(&first, version) && !store.conflicts(&last, version), "beyond the limit nothing was read");
         assert!(store.conflicts(&whole, version), "a row that was not there was read too");
         let absent = read(&store, Scan { from: key(50), to: key(60), limit: 1, reverse: false }, 7);
         assert!(!store.conflicts(&absent, store.version()));
         let now = store.version();
-        store.commit(2, &[Write::Add(key(7), 1)]);
+        store.commit(2, vec![Write::Add(key(7), 1)]);
         assert!(store.conflicts(&absent, now), "a sum conflicts with its readers");
     }
 
     #[test]
     fn a_cleared_row_still_conflicts_and_is_forgotten_after_the_window() {
         let mut store = Store::default();
-        store.commit(0, &[set(1, 1)]);
+        store.commit(0, vec![set(1, 1)]);
         let version = store.version();
         let mut reads = Reads::default();
         store.at(version, &mut reads, None).scan(&all(9, false)).unwrap();
-        store.commit(1, &[Write::Clear(key(1))]);
+        store.commit(1, vec![Write::Clear(key(1))]);
         assert!(store.conflicts(&reads, version));
-        store.commit(WINDOW_MS * 3, &[set(2, 2)]);
+        store.commit(WINDOW_MS * 3, vec![set(2, 2)]);
         assert_eq!(store.rows.len(), 1);
     }
 
     #[test]
     fn only_what_was_fetched_is_at_hand() {
         let mut store = Store::default();
-        store.commit(0, &[set(1, 1)]);
+        store.commit(0, vec![set(1, 1)]);
         let fetched = BTreeSet::from([Read::Row(key(1))]);
         let mut reads = Reads::default();
         let mut at = store.at(store.version(), &mut reads, Some(&fetched));
-        assert_eq!(at.get(&key(1)), Ok(Some(vec![1])));
+        assert_eq!(at.get(&key(1)), Ok(Some(vec![1].into())));
         assert_eq!(at.get(&key(2)), Err(NotFetched));
         assert_eq!(at.scan(&all(9, false)), Err(NotFetched));
     }

@@ -1,13 +1,22 @@
 //! Rows in memory, and how layers of rows make one state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
-use doubletick_core::store::{Key, Scan};
+use doubletick_core::store::{Key, LentRows, Scan};
 
 /// What a layer says about a row: a value, or that there is none. A row that it says nothing about is as the layer below has it.
 pub(crate) type Told = Option<Vec<u8>>;
+
+/// The same, lent by the layer where it can be.
+pub(crate) type Lent<'a> = Option<Cow<'a, [u8]>>;
+
+/// Lends what a layer says.
+pub(crate) fn lend(told: &Told) -> Lent<'_> {
+    told.as_deref().map(Cow::from)
+}
 
 /// The rows that were written since the tree was, with what the running batch writes beside what is published.
 #[derive(Debug, Default)]
@@ -77,10 +86,10 @@ pub(crate) fn directed<'a, T: 'a>(rows: impl DoubleEndedIterator<Item = T> + 'a,
 }
 
 /// One layer's part of a scan: in the scan's order, and fallible because the lowest layer is read from a disk.
-pub(crate) type Part<'a, E> = Box<dyn Iterator<Item = Result<(Key, Told), E>> + 'a>;
+pub(crate) type Part<'a, E> = Box<dyn Iterator<Item = Result<(Key, Lent<'a>), E>> + 'a>;
 
 /// Merges layers, the topmost first, into the rows that a reader sees.
-pub(crate) fn merge_parts<E>(parts: Vec<Part<'_, E>>, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, E> {
+pub(crate) fn merge_parts<'a, E>(parts: Vec<Part<'a, E>>, scan: &Scan) -> Result<LentRows<'a>, E> {
     let mut heads = Vec::with_capacity(parts.len());
     for mut part in parts {
         heads.push((part.next().transpose()?, part));
@@ -142,13 +151,9 @@ mod tests {
     fn an_upper_layer_hides_and_removes_rows_of_a_lower_one_in_both_directions() {
         let upper = [(key("b"), None), (key("c"), told("upper"))];
         let lower = [(key("a"), told("lower")), (key("b"), told("lower")), (key("c"), told("lower")), (key("d"), told("lower"))];
-        let part = |rows: &[(Key, Told)], reverse: bool| -> Part<'static, ()> {
-            let mut rows = rows.to_vec();
-            if reverse {
-                rows.reverse();
-            }
-            Box::new(rows.into_iter().map(Ok))
-        };
+        fn part(rows: &[(Key, Told)], reverse: bool) -> Part<'_, ()> {
+            Box::new(directed(rows.iter().map(|(key, told)| Ok((*key, lend(told)))), reverse))
+        }
         for (limit, reverse, expected) in [(9, false, "a c d"), (9, true, "d c a"), (2, false, "a c"), (2, true, "d c")] {
             let rows = merge_parts(vec![part(&upper, reverse), part(&lower, reverse)], &scan(limit, reverse)).expect("nothing fails");
             let names: Vec<_> = rows.iter().map(|(key, _)| String::from_utf8_lossy(key.as_bytes()).into_owned()).collect();

@@ -3,13 +3,14 @@
 //! A durable row is what the first of these says: the recent layer, the layer on its way into the tree, the tree. An ephemeral row is in
 //! a map, and what the running batch does to ephemeral rows waits in [`Pending`] until the batch is published.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use doubletick_core::store::{Key, NotFetched, Scan, Snapshot, Write, merge};
+use doubletick_core::store::{Key, LentRows, NotFetched, Scan, Snapshot, Write, merge};
 use doubletick_store::limits::check_scan;
 
-use crate::layers::{Layer, Part, Told, merge_parts, range};
+use crate::layers::{Layer, Lent, Part, lend, merge_parts, range};
 use crate::tree::{TreeError, TreeState};
 
 /// The state of the store, behind one lock.
@@ -62,21 +63,21 @@ impl View {
     }
 
     /// A durable row once `batch` is published.
-    pub(crate) fn get(&self, key: &Key, batch: u64) -> Result<Told, TreeError> {
+    pub(crate) fn get(&self, key: &Key, batch: u64) -> Result<Lent<'_>, TreeError> {
         match self.recent.get(key, batch).or_else(|| self.folding.get(key, batch)) {
-            Some(told) => Ok(told.clone()),
-            None => self.tree.get(key),
+            Some(told) => Ok(lend(told)),
+            None => Ok(self.tree.get(key)?.map(Cow::from)),
         }
     }
 
-    fn scan(&self, scan: &Scan, batch: u64) -> Result<Vec<(Key, Vec<u8>)>, TreeError> {
+    fn scan(&self, scan: &Scan, batch: u64) -> Result<LentRows<'_>, TreeError> {
         let mut parts: Vec<Part<'_, TreeError>> = Vec::with_capacity(3);
         for layer in [&self.recent, &*self.folding] {
             if !layer.is_empty() {
-                parts.push(Box::new(layer.scan(scan, batch).map(|(key, told)| Ok((key, told.clone())))));
+                parts.push(Box::new(layer.scan(scan, batch).map(|(key, told)| Ok((key, lend(told))))));
             }
         }
-        parts.push(Box::new(self.tree.scan(scan)?.map(|row| row.map(|(key, value)| (key, Some(value))))));
+        parts.push(Box::new(self.tree.scan(scan)?.map(|row| row.map(|(key, value)| (key, Some(value.into()))))));
         merge_parts(parts, scan)
     }
 
@@ -126,8 +127,8 @@ impl Pending {
         }
     }
 
-    fn apply(&self, key: &Key, before: Told) -> Told {
-        self.writes.get(key).into_iter().flatten().fold(before, |before, write| merge(before.as_deref(), write))
+    fn apply<'a>(&self, key: &Key, before: Lent<'a>) -> Lent<'a> {
+        self.writes.get(key).into_iter().flatten().fold(before, |before, write| merge(before.as_deref(), write).map(Cow::from))
     }
 }
 
@@ -139,19 +140,23 @@ pub(crate) struct Published<'a> {
 }
 
 impl Snapshot for Published<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
+    fn has(&self, _: &Key) -> bool {
+        true
+    }
+
+    fn get(&mut self, key: &Key) -> Result<Lent<'_>, NotFetched> {
         if key.is_ephemeral() {
-            return Ok(self.view.ephemeral.get(key).cloned());
+            return Ok(self.view.ephemeral.get(key).map(Cow::from));
         }
         note(&mut self.failed, self.view.get(key, self.view.published))
     }
 
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
         if !check_scan(scan) {
             return Ok(Vec::new());
         }
         if scan.from.is_ephemeral() {
-            let rows = range(&self.view.ephemeral, scan).map(|(key, value)| (key, value.clone()));
+            let rows = range(&self.view.ephemeral, scan).map(|(key, value)| (key, value.into()));
             return Ok(rows.take(scan.limit as usize).collect());
         }
         note(&mut self.failed, self.view.scan(scan, self.view.published))
@@ -190,23 +195,27 @@ impl Drop for Running<'_> {
 }
 
 impl Snapshot for Running<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
+    fn has(&self, _: &Key) -> bool {
+        true
+    }
+
+    fn get(&mut self, key: &Key) -> Result<Lent<'_>, NotFetched> {
         if key.is_ephemeral() {
             self.rows.push(*key);
-            return Ok(self.pending.apply(key, self.view.ephemeral.get(key).cloned()));
+            return Ok(self.pending.apply(key, self.view.ephemeral.get(key).map(Cow::from)));
         }
         note(&mut self.failed, self.view.get(key, self.batch))
     }
 
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
         if !check_scan(scan) {
             return Ok(Vec::new());
         }
         if scan.from.is_ephemeral() {
             self.runs.push((scan.from, scan.to));
-            let below = range(&self.view.ephemeral, scan).map(|(key, value)| (key, Some(value.clone())));
-            let above =
-                range(&self.pending.writes, scan).map(|(key, _)| (key, self.pending.apply(&key, self.view.ephemeral.get(&key).cloned())));
+            let below = range(&self.view.ephemeral, scan).map(|(key, value)| (key, Some(value.into())));
+            let above = range(&self.pending.writes, scan)
+                .map(|(key, _)| (key, self.pending.apply(&key, self.view.ephemeral.get(&key).map(Cow::from))));
             let parts: Vec<Part<'_, TreeError>> = vec![Box::new(above.map(Ok)), Box::new(below.map(Ok))];
             return note(&mut self.failed, merge_parts(parts, scan));
         }

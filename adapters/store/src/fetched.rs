@@ -3,9 +3,10 @@
 //! Such a store runs a transaction against what it has fetched so far, at first nothing. A run that ends with [`Missing`] names the reads
 //! of the next round; the store fetches them, all at once and all from one state, puts them in, and runs the transaction again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use doubletick_core::store::{Commit, Key, Missing, NotFetched, Read, Scan, Snapshot, Transaction};
+use doubletick_core::store::{Commit, Key, LentRows, Missing, NotFetched, Read, Scan, Snapshot, Transaction};
 
 use crate::limits::check_scan;
 
@@ -62,14 +63,19 @@ impl Fetched {
 }
 
 impl Snapshot for Fetched {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
-        self.rows.get(key).cloned().ok_or(NotFetched)
+    fn has(&self, key: &Key) -> bool {
+        self.rows.contains_key(key)
     }
 
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
+    fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched> {
+        self.rows.get(key).map(|value| value.as_deref().map(Cow::from)).ok_or(NotFetched)
+    }
+
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
         if !check_scan(scan) {
             return Ok(Vec::new());
         }
-        self.scans.get(scan).cloned().ok_or(NotFetched)
+        let rows = self.scans.get(scan).ok_or(NotFetched)?;
+        Ok(rows.iter().map(|(key, value)| (*key, value.into())).collect())
     }
 }

@@ -4,13 +4,14 @@
 //! a network does: it fetches in rounds from one state, lets others go on in between, and runs a transaction again when something that
 //! it had read was changed before it could commit.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use doubletick_core::store::{Commit, Failure, Key, NotFetched, Read, Scan, Snapshot, Transaction, Write, merge};
+use doubletick_core::store::{Commit, Failure, Key, LentRows, NotFetched, Read, Scan, Snapshot, Transaction, Write, merge};
 
 use crate::Store;
 use crate::bells::{Bell, Bells};
@@ -174,7 +175,10 @@ impl Memory {
                         for read in reads {
                             match read {
                                 Read::Row(key) => fetched.put_row(key, rows.get(&key).cloned()),
-                                Read::Rows(scan) => fetched.put_scan(scan, rows_of(&rows, &scan)),
+                                Read::Rows(scan) => {
+                                    let rows = rows_of(&rows, &scan).into_iter().map(|(key, value)| (key, value.into_owned()));
+                                    fetched.put_scan(scan, rows.collect());
+                                }
                             }
                         }
                     }
@@ -244,17 +248,21 @@ impl State {
 struct Direct<'a>(&'a Rows);
 
 impl Snapshot for Direct<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
-        Ok(self.0.get(key).cloned())
+    fn has(&self, _: &Key) -> bool {
+        true
     }
 
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
+    fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched> {
+        Ok(self.0.get(key).map(Cow::from))
+    }
+
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
         Ok(if check_scan(scan) { rows_of(self.0, scan) } else { Vec::new() })
     }
 }
 
-fn rows_of(rows: &Rows, scan: &Scan) -> Vec<(Key, Vec<u8>)> {
-    let range = rows.range(scan.from..scan.to).map(|(key, value)| (*key, value.clone()));
+fn rows_of<'a>(rows: &'a Rows, scan: &Scan) -> LentRows<'a> {
+    let range = rows.range(scan.from..scan.to).map(|(key, value)| (*key, value.into()));
     let limit = scan.limit as usize;
     if scan.reverse { range.rev().take(limit).collect() } else { range.take(limit).collect() }
 }

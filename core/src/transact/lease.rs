@@ -58,9 +58,9 @@ pub(super) fn reap(view: &mut View, gateway: GatewayId, renewals: u64) -> Result
     events.retain(|event| !planted!(ReaperTellsNobody if matches!(event, Event::PresenceChanged { .. })));
     let mut more = listed.len() as u32 == limits::PAGE_SESSIONS;
     if !more {
-        let wakes = view.scan_stored(&rows::wakes(gateway, limits::PAGE_WAKES))?;
-        more = wakes.len() as u32 == limits::PAGE_WAKES;
-        events.push(Event::WakesTaken { keys: wakes.into_iter().map(|(key, _)| key).collect() });
+        let keys = view.scan_stored(&rows::wakes(gateway, limits::PAGE_WAKES), |key, _| key)?;
+        more = keys.len() as u32 == limits::PAGE_WAKES;
+        events.push(Event::WakesTaken { keys });
     }
     if !more {
         events.push(Event::LeaseEnded { gateway });

@@ -24,9 +24,10 @@ use crate::event::Event;
 use crate::id::{ConversationId, DeviceId, UserId};
 use crate::reject::Reject;
 use crate::rows::{self, Account};
-use crate::store::{Commit, Key, Lane, Missing, NotFetched, Scan, Snapshot, Transaction, Write};
+use crate::store::{Commit, Key, Lane, LentRows, Missing, NotFetched, Scan, Snapshot, Transaction, Write};
 use crate::time::Timestamp;
 use crate::view::{Stop, View};
+use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -98,11 +99,15 @@ pub fn replay(events: &[Event]) -> Vec<Write> {
 struct Nothing;
 
 impl Snapshot for Nothing {
-    fn get(&mut self, _: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
+    fn has(&self, _: &Key) -> bool {
+        false
+    }
+
+    fn get(&mut self, _: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched> {
         Err(NotFetched)
     }
 
-    fn scan(&mut self, _: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
+    fn scan(&mut self, _: &Scan) -> Result<LentRows<'_>, NotFetched> {
         Err(NotFetched)
     }
 }

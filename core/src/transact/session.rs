@@ -126,12 +126,16 @@ pub(super) fn heard(users: &[(UserId, Timestamp)]) -> Result<Decision, Stop> {
 /// A wake-up is cleared only when the gateway hands it in as seen, and only if it still says what was seen: an answer that is lost loses none.
 pub(super) fn take_wakes(view: &mut View, gateway: GatewayId, seen: &[SeenWake]) -> Result<Decision, Stop> {
     let limit = limits::PAGE_WAKES + seen.len() as u32;
-    let stored = view.scan_stored(&rows::wakes(gateway, limit))?;
+    let stored = view.scan_stored(&rows::wakes(gateway, limit), |key, value| {
+        let read = rows::wake_of(&key).zip(StoredWake::decode(value).ok());
+        let read = read.and_then(|((device, topic), stored)| Some((device, read_wake(topic, stored)?)));
+        (SeenWake { key, stamp: command::stamp(value) }, read)
+    })?;
     let more = stored.len() as u32 == limit;
     let seen: BTreeSet<&SeenWake> = seen.iter().collect();
     let (mut wakes, mut fresh, mut done) = (vec![], vec![], vec![]);
-    for (key, value) in stored {
-        let wake = SeenWake { key, stamp: command::stamp(&value) };
+    for (wake, read) in stored {
+        let key = wake.key;
         let seen_otherwise = planted!(WakeClearedAlthoughChanged if seen.iter().any(|seen| seen.key == key && seen.stamp != wake.stamp));
         if seen.contains(&wake) || seen_otherwise {
             done.push(key);
@@ -140,9 +144,6 @@ pub(super) fn take_wakes(view: &mut View, gateway: GatewayId, seen: &[SeenWake])
         if planted!(WakesClearedAsRead) {
             done.push(key);
         }
-        let read = rows::wake_of(&key)
-            .zip(StoredWake::decode(&value).ok())
-            .and_then(|((device, topic), stored)| Some((device, read_wake(topic, stored)?)));
         match read {
             // A sign of typing may be lost with the answer; but the same sign a moment later must not be taken for this one.
             Some((_, Wake::Typing { .. })) => done.push(key),

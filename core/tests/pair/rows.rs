@@ -1,7 +1,8 @@
 //! Rows in memory.
 
-use doubletick_core::store::{self, Commit, Key, NotFetched, Scan, Snapshot, Transaction};
+use doubletick_core::store::{self, Commit, Key, LentRows, NotFetched, Scan, Snapshot, Transaction};
 use doubletick_core::transact::{Batch, Outcome};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,12 +11,16 @@ use std::sync::Arc;
 pub(crate) struct Rows(pub(crate) BTreeMap<Key, Vec<u8>>);
 
 impl Snapshot for Rows {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
-        Ok(self.0.get(key).cloned())
+    fn has(&self, _: &Key) -> bool {
+        true
     }
 
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
-        let rows = self.0.range(scan.from..scan.to).map(|(key, value)| (*key, value.clone()));
+    fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched> {
+        Ok(self.0.get(key).map(Cow::from))
+    }
+
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
+        let rows = self.0.range(scan.from..scan.to).map(|(key, value)| (*key, value.into()));
         let limit = scan.limit as usize;
         Ok(if scan.reverse { rows.rev().take(limit).collect() } else { rows.take(limit).collect() })
     }

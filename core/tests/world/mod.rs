@@ -14,10 +14,11 @@ use doubletick_core::frame::{Chat, Presence, Privacy, UserList};
 use doubletick_core::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use doubletick_core::reject::Reject;
 use doubletick_core::rows::{At, Receipt, Row};
-use doubletick_core::store::{self, Commit, Key, Missing, NotFetched, Read, Scan, Snapshot, Write};
+use doubletick_core::store::{self, Commit, Key, LentRows, Missing, NotFetched, Read, Scan, Snapshot, Write};
 use doubletick_core::time::{Millis, Timestamp};
 use doubletick_core::transact::{Batch, Outcome, transact};
 use doubletick_core::{rows, verify};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows of a store.
@@ -321,12 +322,16 @@ pub fn write(rows: &mut Rows, writes: &[Write]) {
 pub struct AtHand<'a>(pub &'a Rows);
 
 impl Snapshot for AtHand<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
-        Ok(self.0.get(key).cloned())
+    fn has(&self, _: &Key) -> bool {
+        true
     }
 
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
-        let rows = self.0.range(scan.from..scan.to).map(|(key, value)| (*key, value.clone()));
+    fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched> {
+        Ok(self.0.get(key).map(Cow::from))
+    }
+
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
+        let rows = self.0.range(scan.from..scan.to).map(|(key, value)| (*key, value.into()));
         let limit = scan.limit as usize;
         Ok(if scan.reverse { rows.rev().take(limit).collect() } else { rows.take(limit).collect() })
     }
@@ -339,11 +344,15 @@ pub struct Fetched<'a> {
 }
 
 impl Snapshot for Fetched<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
+    fn has(&self, key: &Key) -> bool {
+        self.fetched.contains(&Read::Row(*key))
+    }
+
+    fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched> {
         if self.fetched.contains(&Read::Row(*key)) { self.rows.get(key) } else { Err(NotFetched) }
     }
 
-    fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
+    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
         if self.fetched.contains(&Read::Rows(*scan)) { self.rows.scan(scan) } else { Err(NotFetched) }
     }
 }

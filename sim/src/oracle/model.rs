@@ -47,6 +47,12 @@ impl Model {
         Seq(self.log(conversation).len() as u64)
     }
 
+    /// How many messages after a position, up to another, one of these wrote.
+    pub(super) fn between(&self, conversation: ConversationId, after: Seq, upto: Seq, wrote: impl Fn(DeviceId) -> bool) -> u64 {
+        let until = self.log(conversation).iter().take(upto.0 as usize);
+        until.skip(after.0 as usize).filter(|placed| wrote(placed.sender)).count() as u64
+    }
+
     /// The last position, up to one, of a message that one of these wrote.
     pub(super) fn last_where(&self, conversation: ConversationId, upto: Seq, wrote: impl Fn(DeviceId) -> bool) -> Seq {
         self.last_with(conversation, upto, |placed| wrote(placed.sender))

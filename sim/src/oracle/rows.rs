@@ -5,7 +5,7 @@ use super::{Oracle, Oracles};
 use crate::store::Store;
 use doubletick_core::id::{DeviceId, UserId};
 use doubletick_core::rows::{self, Account, Place, Row, StoredPresence, StoredWake, Topic};
-use doubletick_core::store::{Key, Write};
+use doubletick_core::store::{Key, counter};
 use doubletick_core::time::Timestamp;
 
 /// Rows of interest.
@@ -33,45 +33,45 @@ fn kind(key: &Key) -> Option<Kind> {
 
 impl Oracles {
     /// Writes are there from now on.
-    pub(crate) fn committed(&mut self, writes: &[Write], store: &Store, now: u64) {
+    pub(crate) fn committed(&mut self, store: &Store, now: u64) {
         // Entries first: a batch may acknowledge what it has sent.
-        for write in writes {
-            if let Write::Set(key, value) = write
-                && kind(key) == Some(Kind::InConversation)
-                && let Some(Place::Log(conversation, seq)) = Place::of(key)
+        for key in store.last_written() {
+            if kind(&key) == Some(Kind::InConversation)
+                && let Some(Place::Log(conversation, seq)) = Place::of(&key)
+                && let Some(value) = store.latest(&key)
             {
-                self.logged(conversation, seq, key, value, now);
+                self.logged(conversation, seq, &key, value, now);
             }
         }
-        for write in writes {
-            let Some(kind) = kind(write.key()) else { continue };
-            match (kind, Place::of(write.key()), write) {
-                (Kind::InConversation, Some(Place::Receipt(conversation, user)), Write::Set(_, value)) => {
+        for key in store.last_written() {
+            let Some(kind) = kind(&key) else { continue };
+            match (kind, Place::of(&key), store.latest(&key)) {
+                (Kind::InConversation, Some(Place::Receipt(conversation, user)), Some(value)) => {
                     self.receipt_moved(conversation, user, value);
                 }
-                (Kind::OfDevice, Some(Place::Cursor(device, conversation)), Write::Set(_, value)) => {
+                (Kind::OfDevice, Some(Place::Cursor(device, conversation)), Some(value)) => {
                     self.cursor_moved(device, conversation, value);
                 }
-                (Kind::Device, Some(Place::Device(device)), Write::Clear(_)) => {
+                (Kind::Device, Some(Place::Device(device)), None) => {
                     if let Some(nth) = self.nth_of(device) {
                         self.devices[nth as usize].removed_at = Some(now);
                     }
                 }
-                (Kind::LastSeen, Some(Place::LastSeen(user)), Write::Max(_, at)) => {
-                    self.true_last_seen(user, Timestamp::from_millis(*at), "the store holds");
+                (Kind::LastSeen, Some(Place::LastSeen(user)), Some(value)) => {
+                    let at = counter(value).unwrap_or(u64::MAX);
+                    self.true_last_seen(user, Timestamp::from_millis(at), "the store holds");
                 }
-                (Kind::WakeOfPresence, Some(Place::Wake(_, device, Topic::Presence(user))), Write::Set(_, value)) => {
+                (Kind::WakeOfPresence, Some(Place::Wake(_, device, Topic::Presence(user))), Some(value)) => {
                     self.presence_told(user, device, value, store);
                 }
                 _ => {}
             }
         }
         // Last, because a mark is judged by the cursor that was committed with it.
-        for write in writes {
-            if let Write::Clear(key) = write
-                && kind(key) == Some(Kind::OfDevice)
-                && store.latest(key).is_none()
-                && let Some(Place::Dirty(device, conversation)) = Place::of(key)
+        for key in store.last_written() {
+            if kind(&key) == Some(Kind::OfDevice)
+                && store.latest(&key).is_none()
+                && let Some(Place::Dirty(device, conversation)) = Place::of(&key)
             {
                 self.mark_cleared(device, conversation);
             }

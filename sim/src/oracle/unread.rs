@@ -6,8 +6,8 @@ use doubletick_core::command::{Command, Reply};
 use doubletick_core::frame::Chat;
 use doubletick_core::id::{ConversationId, Seq, UserId};
 use doubletick_core::reject::Reject;
-use doubletick_core::rows::{self, LogEntry, Receipt, Row};
-use doubletick_core::store::Snapshot;
+use doubletick_core::rows::{self, Receipt, Row};
+use doubletick_core::store::{Scan, Snapshot};
 use doubletick_core::transact::{Batch, Outcome};
 
 impl Oracles {
@@ -29,7 +29,8 @@ impl Oracles {
     fn recount(&mut self, store: &Store, version: Version, user: UserId, chats: &[Chat]) {
         for chat in chats {
             self.told_of_user(user, chat.conversation);
-            let (head, unread) = count(store, version, chat.conversation, user);
+            let (head, read) = ends(store, version, chat.conversation, user);
+            let unread = self.model.between(chat.conversation, read, head, |sender| sender.user != user);
             self.compare(Oracle::Unread, chat.unread == unread && chat.head == head, || {
                 format!(
                     "{user} was told of {} unread up to {} in {}; a recount says {unread} and {head}",
@@ -40,7 +41,7 @@ impl Oracles {
         let of_user: Vec<_> = self.model.conversations().filter(|conversation| conversation.pair().side(user).is_some()).collect();
         let missing = of_user.into_iter().find(|conversation| {
             let listed = chats.iter().any(|chat| chat.conversation == *conversation);
-            !listed && count(store, version, *conversation, user).0 > Seq::START
+            !listed && ends(store, version, *conversation, user).0 > Seq::START
         });
         self.compare(Oracle::Unread, missing.is_none(), || format!("{missing:?} is not on the chat list of {user}"));
     }
@@ -51,19 +52,13 @@ impl Oracles {
     }
 }
 
-/// The last position, and the messages of the other side after what the user has read.
-fn count(store: &Store, version: Version, conversation: ConversationId, user: UserId) -> (Seq, u64) {
+/// Where a conversation ended at a version, and how far a user had read in it.
+fn ends(store: &Store, version: Version, conversation: ConversationId, user: UserId) -> (Seq, Seq) {
     let mut reads = Reads::default();
     let mut at = store.at(version, &mut reads, None);
     let receipt = at.get(&rows::receipt(conversation, user).key).ok().flatten();
     let read = receipt.and_then(|value| Receipt::decode(&value).ok()).unwrap_or_default().read;
-    let log = at.scan(&rows::log_page(conversation, Seq::START, u32::MAX)).unwrap_or_default();
-    let mut unread = 0;
-    let mut head = Seq::START;
-    for (key, value) in log {
-        head = rows::log_of(&key).unwrap_or_default();
-        let theirs = LogEntry::decode(&value).is_ok_and(|entry| entry.sender.user != user);
-        unread += u64::from(theirs && head > read);
-    }
-    (head, unread)
+    let last = Scan { reverse: true, ..rows::log_page(conversation, Seq::START, 1) };
+    let last = at.scan(&last).ok().and_then(|rows| rows::log_of(&rows.first()?.0));
+    (last.unwrap_or_default(), read)
 }

@@ -1,5 +1,7 @@
 //! Transactions from closures.
 
+use std::borrow::Cow;
+
 use doubletick_core::store::{Commit, Failure, Key, Lane, Missing, NotFetched, Read, Scan, Snapshot, Transaction};
 
 use crate::Store;
@@ -56,7 +58,7 @@ pub struct Reads<'a> {
 impl Reads<'_> {
     /// The value of a row.
     pub fn get(&mut self, key: &Key) -> Result<Option<Vec<u8>>, NotFetched> {
-        let value = self.snapshot.get(key);
+        let value = self.snapshot.get(key).map(|value| value.map(Cow::into_owned));
         if value.is_err() {
             self.missing.push(Read::Row(*key));
         }
@@ -71,7 +73,7 @@ impl Reads<'_> {
 
     /// The rows of a scan.
     pub fn scan(&mut self, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, NotFetched> {
-        let rows = self.snapshot.scan(scan);
+        let rows = self.snapshot.scan(scan).map(|rows| rows.into_iter().map(|(key, value)| (key, value.into_owned())).collect());
         if rows.is_err() {
             self.missing.push(Read::Rows(*scan));
         }
