@@ -64,11 +64,11 @@ impl Pair {
         let mut snapshot = store.at(self.version, &mut self.reads, None);
         match read {
             Read::Row(key) => {
-                let expected = snapshot.get(key).unwrap().map(Into::into);
+                let expected = snapshot.get(key).unwrap().map(|value| value.into_owned().into());
                 assert_eq!(world.done(&self.sandbox.get(key.as_bytes(), false)), Ok(Value::Row(expected)), "{key:?}");
             }
             Read::Rows(scan) => {
-                let expected: Vec<_> = snapshot.scan(scan).unwrap();
+                let expected: Vec<_> = snapshot.scan(scan).unwrap().into_iter().map(|(key, value)| (key, value.into_owned())).collect();
                 let bound = |key: &Key| Selector::first_at(key.as_bytes().to_vec().into());
                 let limits = Limits::new(scan.limit as i32, 0, Mode::Exact, 0).unwrap();
                 let found = world.done(&self.sandbox.get_range(&bound(&scan.from), &bound(&scan.to), limits, false, scan.reverse));
@@ -94,7 +94,7 @@ impl Pair {
     fn commit(self, world: &World, store: &mut Store) -> bool {
         let refused = !self.writes.is_empty() && store.conflicts(&self.reads, self.version);
         if !refused {
-            store.commit(0, &self.writes);
+            store.commit(0, self.writes.clone());
         }
         let expected = if refused { Err(Error::NOT_COMMITTED) } else { Ok(Value::Done) };
         assert_eq!(world.done(&self.sandbox.commit()), expected, "{:?}", self.reads);
