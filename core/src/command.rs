@@ -381,6 +381,38 @@ pub enum Wake {
 }
 
 impl Command {
+    /// What kind of command it is, for those who count: its own name, or that of the command that it carries.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RequestCode { .. } => "RequestCode",
+            Self::Register { .. } => "Register",
+            Self::OpenSession { .. } => "OpenSession",
+            Self::InSession { command, .. } => command.name(),
+            Self::EndSession { .. } => "EndSession",
+            Self::Heard { .. } => "Heard",
+            Self::Send { .. } => "Send",
+            Self::Acknowledge { .. } => "Acknowledge",
+            Self::ReadLog { .. } => "ReadLog",
+            Self::ReadDirty { .. } => "ReadDirty",
+            Self::AskReceipts { .. } => "AskReceipts",
+            Self::Typing { .. } => "Typing",
+            Self::Watch { .. } => "Watch",
+            Self::Unwatch { .. } => "Unwatch",
+            Self::FindUsers { .. } => "FindUsers",
+            Self::AskUser { .. } => "AskUser",
+            Self::ListChats { .. } => "ListChats",
+            Self::SetListed { .. } => "SetListed",
+            Self::SetPrivacy { .. } => "SetPrivacy",
+            Self::Renew { .. } => "Renew",
+            Self::RemoveDevice { .. } => "RemoveDevice",
+            Self::TakeWakes { .. } => "TakeWakes",
+            Self::Begin { .. } => "Begin",
+            Self::RenewLease { .. } => "RenewLease",
+            Self::ReadLeases { .. } => "ReadLeases",
+            Self::Reap { .. } => "Reap",
+        }
+    }
+
     /// Whether it most likely writes no durable row.
     pub fn lane(&self) -> Lane {
         match self {

@@ -131,6 +131,12 @@ pub trait Snapshot {
 
     /// The rows of a run of keys.
     fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched>;
+
+    /// The next part of the transaction begins, such as a command of a batch. For those who count what each of them costs.
+    fn turn(&mut self, _nth: usize) {}
+
+    /// A row is to be written, perhaps not for the last time. Likewise.
+    fn writing(&mut self, _write: &Write) {}
 }
 
 /// A change of one row.

@@ -83,6 +83,11 @@ impl<'a> View<'a> {
         Self { snapshot, changes: Vec::new(), written: BTreeMap::new(), missing: BTreeSet::new(), damaged: Vec::new() }
     }
 
+    /// The next part of the transaction begins.
+    pub fn turn(&mut self, nth: usize) {
+        self.snapshot.turn(nth);
+    }
+
     /// Asks for several rows at once, so that a store that must fetch them does so in one round.
     pub fn need(&mut self, keys: &[Key]) -> Result<(), Stop> {
         let mut complete = Ok(());
@@ -186,6 +191,7 @@ impl<'a> View<'a> {
     }
 
     fn write(&mut self, write: Write) {
+        self.snapshot.writing(&write);
         match self.written.entry(*write.key()) {
             Entry::Occupied(place) => self.changes[*place.get()].then(write),
             Entry::Vacant(place) => {

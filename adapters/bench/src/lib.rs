@@ -12,6 +12,7 @@
 //! - `device`: one connection; `counting`: how many bytes go over it; `report`: what came of it.
 
 mod accounts;
+mod costs;
 mod counting;
 mod device;
 mod idle;
@@ -34,6 +35,9 @@ pub struct BenchArgs {
     /// The server to load, as ADDRESS:PORT. It must take the verification code that --code says
     #[arg(long)]
     pub server: Option<SocketAddr>,
+    /// Where that server tells its metrics (`metrics_listen`), to report what its commands have cost its store
+    #[arg(long, requires = "server")]
+    pub metrics: Option<SocketAddr>,
     /// The verification code that the server takes for every phone number
     #[arg(long, default_value = "000000")]
     pub code: String,

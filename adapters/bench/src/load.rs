@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
+use crate::costs::Costs;
 use crate::device::{Books, Device, Run};
 use crate::report::Report;
 use crate::server::Server;
@@ -53,6 +55,7 @@ pub(crate) async fn measure(args: &BenchArgs) -> Result<Report> {
 
     run.sending.store(true, Ordering::Relaxed);
     tokio::time::sleep(args.warm_up).await;
+    let costs_before = costs(&server, args.kills).await?;
     let before = Totals::of(&run, &server);
     run.measuring.store(true, Ordering::Relaxed);
     let begun = Instant::now();
@@ -62,6 +65,7 @@ pub(crate) async fn measure(args: &BenchArgs) -> Result<Report> {
     run.measuring.store(false, Ordering::Relaxed);
     let length = begun.elapsed();
     let after = Totals::of(&run, &server);
+    let costs_after = costs(&server, args.kills).await?;
     run.sending.store(false, Ordering::Relaxed);
 
     let begun = Instant::now();
@@ -80,7 +84,16 @@ pub(crate) async fn measure(args: &BenchArgs) -> Result<Report> {
         books[index as usize] = Some(own?);
     }
     let books: Vec<Books> = books.into_iter().flatten().collect();
-    Ok(report(args, &run, &books, &before, &after, length))
+    let costs = costs_after.zip(costs_before).map(|(after, before)| after.since(&before));
+    Ok(report(args, &run, &books, (&before, &after), length, costs.unwrap_or_default()))
+}
+
+/// What commands have cost so far, if the server tells. Killed, it forgets.
+async fn costs(server: &Server, kills: u32) -> Result<Option<Costs>> {
+    match server.metrics {
+        Some(metrics) if kills == 0 => Ok(Some(Costs::of(metrics).await.context("asking the server for its metrics")?)),
+        Some(_) | None => Ok(None),
+    }
 }
 
 /// Kills the server so many times, each at a random moment of its share of the time.
@@ -121,7 +134,14 @@ impl Totals {
     }
 }
 
-fn report(args: &BenchArgs, run: &Run, books: &[Books], before: &Totals, after: &Totals, length: Duration) -> Report {
+fn report(
+    args: &BenchArgs,
+    run: &Run,
+    books: &[Books],
+    (before, after): (&Totals, &Totals),
+    length: Duration,
+    costs: Map<String, Value>,
+) -> Report {
     let mut report = Report::default();
     let seconds = length.as_secs_f64();
     report.count("connections", "connections", u64::from(args.connections));
@@ -160,6 +180,7 @@ fn report(args: &BenchArgs, run: &Run, books: &[Books], before: &Totals, after: 
     if let Some(resident) = after.resident {
         report.amount("server_resident_mib", "server's memory", resident as f64 / 1_048_576.0, "MiB");
     }
+    report.costs(costs);
     compare(&mut report, args.kills, run, books);
     report
 }

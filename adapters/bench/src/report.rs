@@ -32,6 +32,26 @@ impl Report {
         self.add(name, label, value, text);
     }
 
+    /// What commands have cost the store, by their names.
+    pub(crate) fn costs(&mut self, costs: Map<String, Value>) {
+        for (command, of) in &costs {
+            let figure = |name: &str| of[name].as_f64().unwrap_or_default();
+            let text = format!(
+                "{} times: {:.2} reads, {:.2} rows read, {:.0} bytes, {:.2} rows written, {:.0} bytes, {:.2} rounds, {:.3} commits",
+                thousands(figure("count") as u64),
+                figure("reads"),
+                figure("rows_read"),
+                figure("bytes_read"),
+                figure("rows_written"),
+                figure("bytes_written"),
+                figure("rounds"),
+                figure("commits"),
+            );
+            self.lines.push((command.clone(), text));
+        }
+        self.figures.insert("costs".to_owned(), Value::Object(costs));
+    }
+
     pub(crate) fn wrong(&mut self, what: impl Into<String>) {
         self.wrong.push(what.into());
     }

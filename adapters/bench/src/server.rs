@@ -12,6 +12,8 @@ use crate::BenchArgs;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// Where it tells its metrics.
+    pub(crate) metrics: Option<SocketAddr>,
     child: Option<Child>,
     program: std::path::PathBuf,
     arguments: Vec<String>,
@@ -22,13 +24,22 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn find_or_start(args: &BenchArgs, connections: u32) -> Result<Self> {
         if let Some(address) = args.server {
-            return Ok(Self { address, child: None, program: std::path::PathBuf::new(), arguments: vec![], data: None });
+            return Ok(Self {
+                address,
+                metrics: args.metrics,
+                child: None,
+                program: std::path::PathBuf::new(),
+                arguments: vec![],
+                data: None,
+            });
         }
         let data =
             tempfile::Builder::new().prefix("doubletick-bench-").tempdir_in(".").context("making a directory for the server's data")?;
-        let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
-        let address = free.local_addr()?;
-        drop(free);
+        let free = || std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
+        // Both at a time, so that they are two.
+        let (for_devices, for_operators) = (free()?, free()?);
+        let (address, metrics) = (for_devices.local_addr()?, for_operators.local_addr()?);
+        drop((for_devices, for_operators));
         let program = match &args.program {
             Some(program) => program.clone(),
             None => std::env::current_exe().context("finding this program")?,
@@ -36,6 +47,7 @@ impl Server {
         let directory = data.path().to_string_lossy().into_owned();
         let mut arguments: Vec<String> =
             ["serve", "--data", &directory, "--listen", &address.to_string(), "--store", &args.store].map(str::to_owned).into();
+        arguments.extend(["--metrics-listen".to_owned(), metrics.to_string()]);
         arguments.extend(["--registration-insecure-fixed-code", &args.code, "--log-level", "error"].map(str::to_owned));
         arguments.extend(["--connections".to_owned(), (connections + 100).to_string()]);
         // The load comes from few addresses and from fewer devices than its rate is meant for.
@@ -51,7 +63,7 @@ impl Server {
         ] {
             arguments.extend([format!("--{rate}"), "1000000".to_owned()]);
         }
-        let mut server = Self { address, child: None, program, arguments, data: Some(data) };
+        let mut server = Self { address, metrics: Some(metrics), child: None, program, arguments, data: Some(data) };
         server.start()?;
         Ok(server)
     }

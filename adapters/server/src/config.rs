@@ -12,6 +12,8 @@ use doubletick_core::time::Millis;
 pub struct Config {
     /// Where to listen. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to tell operators what is counted, over plain HTTP at `/metrics`, and whether all is well, at `/live` and `/ready`.
+    pub metrics: Option<SocketAddr>,
     /// Gateways, each a task of its own; at least 1. One for each core is best.
     pub shards: usize,
     /// Limits and times of each gateway. Its `connections` and `seed` are set by the server.
@@ -99,6 +101,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7410)),
+            metrics: None,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             gateway: gateway::Config::default(),
             connections: 16_000,

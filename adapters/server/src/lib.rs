@@ -9,6 +9,7 @@
 //! - `shard`: the task of one [`Gateway`](doubletick_core::gateway::Gateway), with the store on its other side;
 //! - `outbox`: frames on the way back;
 //! - `http`: registration and health; `meters` limits the former, [`SmsSender`] delivers its codes;
+//! - `operator`, `costs`: what is counted, and where operators read it;
 //! - [`Config`], `tls`, `phase`; [`seam`]: the few names by which all of this reaches sockets, time and tasks.
 //!
 //! Nothing is decided here: that is core's. Everything that a hostile peer can make grow has a limit: the head of its request
@@ -18,9 +19,11 @@
 mod arrivals;
 mod config;
 mod connection;
+mod costs;
 mod head;
 mod http;
 mod meters;
+mod operator;
 mod outbox;
 mod phase;
 pub mod seam;

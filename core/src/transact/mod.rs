@@ -70,7 +70,8 @@ pub fn transact(snapshot: &mut dyn Snapshot, batch: &Batch) -> Result<Commit<Out
     let mut view = View::new(snapshot);
     let mut events = Vec::new();
     let mut replies = Vec::with_capacity(batch.commands.len());
-    for command in &batch.commands {
+    for (nth, command) in batch.commands.iter().enumerate() {
+        view.turn(nth);
         // After a missing row the rest goes on all the same: it finds out what else is missing, so that one round fetches it all.
         match carry_out(&mut view, batch.now, command, &mut events) {
             Ok(reply) => replies.push(reply),

@@ -38,15 +38,18 @@ use std::path::PathBuf;
 
 pub use error::{Error, Predicate};
 
-/// The file of the library with the C interface, for a test that was built beside it.
+/// The file of the library with the C interface, for a test or an example that was built beside it.
 ///
-/// Cargo builds it for every crate that has `doubletick-fdb-sandbox-c` among its dev-dependencies, next to that crate's tests.
+/// Cargo builds it for every crate that has `doubletick-fdb-sandbox-c` among its dev-dependencies, next to that crate's tests
+/// and examples.
 ///
 /// # Panics
 /// If it is not there: then that dev-dependency is missing.
 pub fn library() -> PathBuf {
     let program = std::env::current_exe().expect("a running program has a file");
-    let beside = program.ancestors().skip(1).take(2).map(|folder| folder.join("libfdb_sandbox.so"));
+    let above = program.ancestors().skip(1).take(2);
+    // An example stands beside the folder of what it is made of.
+    let beside = above.flat_map(|folder| [folder.join("libfdb_sandbox.so"), folder.join("deps/libfdb_sandbox.so")]);
     let found = beside.clone().find(|file| file.exists());
     found.unwrap_or_else(|| {
         panic!("no libfdb_sandbox.so among {:?}: is doubletick-fdb-sandbox-c a dev-dependency?", beside.collect::<Vec<_>>())

@@ -57,6 +57,13 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "metrics_listen",
+        help: "Where to tell operators what is counted: plain HTTP, /metrics, /live and /ready; not to be reached from outside",
+        allowed: "an address and port, such as 127.0.0.1:7411 or [::]:7411",
+        set: |settings, text| put(&mut settings.server.metrics, text.parse().ok().map(Some)),
+        show: |settings| settings.server.metrics.map(show_text),
+    },
+    Key {
         name: "data",
         help: "The directory of the embedded store",
         allowed: "a path",

@@ -104,6 +104,11 @@ pub(super) fn text(text: &'static str) -> Answer {
     with_type(StatusCode::OK, Bytes::from_static(text.as_bytes()), "text/plain; charset=utf-8")
 }
 
+/// Counters and gauges, in the text format of Prometheus, version 0.0.4.
+pub(super) fn metrics(text: String) -> Answer {
+    with_type(StatusCode::OK, text.into(), "text/plain; version=0.0.4; charset=utf-8")
+}
+
 /// An answer for programs.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     let body = serde_json::to_vec(body).expect("these bodies are maps of strings and numbers");

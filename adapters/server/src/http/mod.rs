@@ -44,6 +44,32 @@ pub(crate) async fn serve<S: Store, IO: AsyncRead + AsyncWrite + Unpin + Send + 
     }
 }
 
+/// Answers one request of an operator's.
+pub(crate) async fn serve_operator<S: Store, IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    shared: Arc<Shared<S>>,
+    stream: IO,
+    peer: IpAddr,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let shared = shared.clone();
+        async move {
+            let get = request.method() == Method::GET || request.method() == Method::HEAD;
+            let answered = match request.uri().path() {
+                "/metrics" | "/live" | "/ready" if !get => Err(Error::wrong_method(&Method::GET)),
+                "/metrics" => Ok(answer::metrics(shared.metrics.text(shared.phase.is_ready(), shared.config.connections))),
+                "/live" => Ok(answer::text("live\n")),
+                "/ready" => ready(&shared).await,
+                _ => Err(Error::NOT_FOUND),
+            };
+            Ok::<_, Infallible>(answered.unwrap_or_else(|error| error.answer()))
+        }
+    });
+    let served = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
+    if let Err(error) = served {
+        tracing::debug!(%peer, %error, "an operator's request came to nothing");
+    }
+}
+
 async fn route<S: Store>(shared: &Shared<S>, peer: IpAddr, request: Request<Incoming>) -> Result<Answer, Error> {
     let path = request.uri().path();
     let allowed = match path {
@@ -90,7 +116,7 @@ async fn ready<S: Store>(shared: &Shared<S>) -> Result<Answer, Error> {
 async fn execute<S: Store>(shared: &Shared<S>, command: Command) -> Result<Reply, Reject> {
     let batch = Arc::new(Batch { now: shared.now(), commands: vec![command] });
     for attempt in 0..TRIES {
-        match shared.store.execute(batch.clone()).await {
+        match shared.metrics.costs.clone().execute(shared.store.clone(), batch.clone()).await {
             Ok(outcome) => {
                 report_damaged(&outcome.damaged);
                 return outcome.replies.into_iter().next().expect("every command has a reply");

@@ -8,6 +8,7 @@ mod world;
 mod hostile;
 mod http;
 mod messages;
+mod metrics;
 mod sessions;
 mod stop;
 mod tls;
