@@ -139,7 +139,7 @@ impl<'a> View<'a> {
     }
 
     /// The rows of a run of keys as they are stored, each passed through `read`.
-    pub fn scan_stored<T>(&mut self, scan: &Scan, read: impl Fn(Key, &[u8]) -> T) -> Result<Vec<T>, Stop> {
+    pub fn scan_stored<T>(&mut self, scan: &Scan, read: impl FnMut(Key, &[u8]) -> T) -> Result<Vec<T>, Stop> {
         self.scan_bytes(scan, read)
     }
 
@@ -216,7 +216,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn scan_bytes<T>(&mut self, scan: &Scan, read: impl Fn(Key, &[u8]) -> T) -> Result<Vec<T>, Stop> {
+    fn scan_bytes<T>(&mut self, scan: &Scan, mut read: impl FnMut(Key, &[u8]) -> T) -> Result<Vec<T>, Stop> {
         let own: Vec<(Key, usize)> = self.written.range(scan.from..scan.to).map(|(key, place)| (*key, *place)).collect();
         // Rows that this transaction cleared may stand among the first `limit`, so as many more are asked for.
         let wide = Scan { limit: scan.limit + own.len() as u32, ..*scan };

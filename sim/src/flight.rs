@@ -304,7 +304,7 @@ impl World<'_> {
         for write in &writes {
             self.trace.bytes(write.key().as_bytes());
             match write {
-                Write::Set(_, value) => self.trace.bytes(value),
+                Write::Set(_, value) => self.trace.value(value),
                 Write::Clear(_) => self.trace.number(0),
                 Write::Max(_, number) => self.trace.number(*number),
                 Write::Add(key, number) => {

@@ -1,5 +1,6 @@
 //! The chain over everything that happens.
 
+use doubletick_core::command::stamp;
 use doubletick_core::id::Digest;
 
 /// Steps that are told when something goes wrong.
@@ -40,6 +41,11 @@ impl<E: Copy + core::fmt::Debug> Trace<E> {
     /// Something that came of it.
     pub(crate) fn number(&mut self, number: u64) {
         self.buffer.extend_from_slice(&number.to_le_bytes());
+    }
+
+    /// The same, as a value that may be long: what tells it from others.
+    pub(crate) fn value(&mut self, value: &[u8]) {
+        self.number(stamp(value));
     }
 
     /// The same, as bytes.

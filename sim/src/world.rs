@@ -17,13 +17,13 @@ use crate::slab::{Name, Slab};
 use crate::store::Store;
 use crate::trace::Trace;
 use crate::watch::{Entry, Recorder};
-use core::cmp::Reverse;
+use core::cmp::Ordering;
 use doubletick_core::store::Key;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Something that is due at some time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
     /// A gateway starts in a slot.
     Start(u32),
@@ -73,6 +73,42 @@ pub(crate) enum Event {
     Look,
 }
 
+/// An event in the order in which events come. The greatest is due first, as the heap wants it; no two have the same number.
+#[derive(Clone)]
+struct Due {
+    at: u64,
+    sequence: u64,
+    event: Event,
+}
+
+impl Due {
+    fn order(&self) -> u128 {
+        u128::from(self.at) << 64 | u128::from(self.sequence)
+    }
+}
+
+impl Ord for Due {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.order().cmp(&self.order())
+    }
+}
+
+impl PartialOrd for Due {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Due {}
+
 impl Event {
     /// For the hash chain: which event it is, and of whom.
     fn code(self) -> (u8, u64) {
@@ -121,7 +157,7 @@ pub(crate) struct World<'a> {
     /// When something was last committed.
     pub(crate) committed: u64,
     sequence: u64,
-    heap: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    heap: BinaryHeap<Due>,
     pub(crate) trace: Trace<Event>,
     pub(crate) ledger: Ledger,
     pub(crate) work: Work,
@@ -269,7 +305,7 @@ impl<'a> World<'a> {
     /// What is due next.
     fn next(&mut self) -> Option<(u64, Event)> {
         while !self.done {
-            let Reverse((at, _, event)) = self.heap.pop()?;
+            let Due { at, event, .. } = self.heap.pop()?;
             if !self.is_stale(event) {
                 return Some((at, event));
             }
@@ -350,7 +386,7 @@ impl<'a> World<'a> {
     /// Something will happen at a time; after whatever else happens then.
     pub(crate) fn at(&mut self, at: u64, event: Event) {
         self.sequence += 1;
-        self.heap.push(Reverse((at.max(self.now), self.sequence, event)));
+        self.heap.push(Due { at: at.max(self.now), sequence: self.sequence, event });
     }
 
     /// Whether a fault happens on this occasion, the `counter`-th of its kind for somebody.

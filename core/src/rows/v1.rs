@@ -10,11 +10,18 @@ use alloc::vec::Vec;
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// Gives a type its place in the envelope. A kind's number is never given to another.
+///
+/// A value of which the archived type does not say all says how many bytes it has besides, or a few more.
 macro_rules! row {
     ($kind:literal, $row:ty) => {
+        row!($kind, $row, |_| 0);
+    };
+    ($kind:literal, $row:ty, $besides:expr) => {
         impl Row for $row {
             fn encode(&self) -> Vec<u8> {
-                rkyv::api::high::to_bytes_in::<_, rkyv::rancor::Error>(self, envelope::header(1, $kind, 64))
+                let besides: fn(&Self) -> usize = $besides;
+                let room = size_of::<rkyv::Archived<Self>>() + besides(self);
+                rkyv::api::high::to_bytes_in::<_, rkyv::rancor::Error>(self, envelope::header(1, $kind, room))
                     .expect("writing into a vector cannot fail")
             }
 
@@ -29,10 +36,10 @@ macro_rules! row {
 }
 
 row!(1, Head);
-row!(2, LogEntry);
+row!(2, LogEntry, |entry| entry.content.size());
 row!(3, Index);
 row!(4, Receipt);
-row!(5, Account);
+row!(5, Account, |account| 64 + 32 * account.devices.len());
 row!(6, ChatRow);
 row!(7, Listed);
 row!(8, Device);
@@ -41,7 +48,7 @@ row!(10, PhoneRow);
 row!(11, Verification);
 row!(12, Session);
 row!(13, SessionOf);
-row!(14, StoredWake);
+row!(14, StoredWake, |wake| if let StoredWake::Dirty(_, Some(entry)) = wake { entry.size() } else { 0 });
 row!(15, Lease);
 row!(16, Watcher);
 
@@ -149,6 +156,14 @@ impl From<&Content> for StoredContent {
 }
 
 impl StoredContent {
+    /// Bytes that it takes beyond those of its type, or a few more.
+    fn size(&self) -> usize {
+        match self {
+            Self::Shared(body) => body.bytes.len(),
+            Self::PerDevice(bodies) => bodies.iter().map(|(_, body)| 32 + body.bytes.len()).sum(),
+        }
+    }
+
     /// The body that is for this device.
     pub fn body_for(&self, device: DeviceId) -> Option<&StoredBody> {
         match self {
@@ -159,14 +174,22 @@ impl StoredContent {
 }
 
 impl LogEntry {
-    /// The entry as one device gets it.
-    pub fn for_device(self, seq: Seq, device: DeviceId) -> Entry {
-        let Self { sender, id, at, content, .. } = self;
-        let body = match content {
-            StoredContent::Shared(body) => Some(body.into()),
-            StoredContent::PerDevice(bodies) => bodies.into_iter().find(|(to, _)| *to == device).map(|(_, body)| body.into()),
+    /// Reads the entry at a position as one device gets it, without what is for the others.
+    ///
+    /// # Errors
+    /// As [`Row::decode`].
+    pub fn read_for(bytes: &[u8], seq: Seq, device: DeviceId) -> Result<Entry, Damage> {
+        let archive = match envelope::open(2, bytes)? {
+            (1, archive) => archive,
+            (schema, _) => return Err(Damage::Schema(schema)),
         };
-        Entry { seq, sender, id, at, body }
+        let entry = rkyv::access::<ArchivedLogEntry, rkyv::rancor::Error>(archive).map_err(|_| Damage::Archive)?;
+        let body = match &entry.content {
+            ArchivedStoredContent::Shared(body) => Some(body),
+            ArchivedStoredContent::PerDevice(bodies) => bodies.iter().find(|own| read(&own.0) == device).map(|own| &own.1),
+        };
+        let body = body.map(|body| Body { kind: body.kind.to_native(), bytes: body.bytes.as_slice().into() });
+        Ok(Entry { seq, sender: read(&entry.sender), id: read(&entry.id), at: read(&entry.at), body })
     }
 }
 
@@ -353,6 +376,12 @@ impl From<StoredPresence> for Presence {
     }
 }
 
+/// What an archived value of a fixed size is.
+fn read<T>(archived: &impl Deserialize<T, rkyv::rancor::Strategy<(), rkyv::rancor::Infallible>>) -> T {
+    let Ok(value) = archived.deserialize(rkyv::rancor::Strategy::wrap(&mut ()));
+    value
+}
+
 /// An [`Entry`] that rides along with a wake-up.
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct StoredEntry {
@@ -363,6 +392,10 @@ pub struct StoredEntry {
 }
 
 impl StoredEntry {
+    fn size(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.bytes.len())
+    }
+
     /// What the log holds at a position, as one device gets it; `None` if it is too large to ride along.
     pub fn of(entry: &LogEntry, device: DeviceId) -> Option<Self> {
         let body = entry.content.body_for(device);

@@ -9,10 +9,8 @@ use crate::id::{ConversationId, DeviceId, MessageId, Seq, Side};
 use crate::limits;
 use crate::reject::Reject;
 use crate::rows::{self, Account, Counter, Head, LogEntry};
-use crate::store::Key;
 use crate::time::{Millis, Timestamp};
 use crate::view::{Stop, View};
-use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -148,19 +146,30 @@ pub(super) fn read_log(view: &mut View, device: DeviceId, conversation: Conversa
     if after > head {
         return Err(Reject::BeyondHead { head }.into());
     }
-    let rows = view.scan::<LogEntry>(&rows::log_page(conversation, after, limits::PAGE_ENTRIES))?;
-    let mut rows: BTreeMap<Key, Option<LogEntry>> = rows.into_iter().collect();
+    let size = |entry: &Entry| entry.body.as_ref().map_or(0, |body| body.bytes.len());
+    let mut bytes = 0;
+    let stored = view.scan_stored(&rows::log_page(conversation, after, limits::PAGE_ENTRIES), |key, value| {
+        let seq = rows::log_of(&key)?;
+        // Nothing is read of what the page has no room for.
+        let entry = (bytes <= limits::PAGE_BYTES).then(|| LogEntry::read_for(value, seq, device).ok());
+        bytes += entry.iter().flatten().map(size).sum::<usize>();
+        Some((seq, entry))
+    })?;
+    let mut stored = stored.into_iter().flatten().peekable();
     let mut entries: Vec<Entry> = vec![];
     let mut bytes = 0;
     let mut at = Timestamp::default();
     for seq in (after.0 + 1..=head.0).take(limits::PAGE_ENTRIES as usize).map(Seq) {
-        let key = rows::log(conversation, seq).key;
-        let row = rows.remove(&key).unwrap_or_else(|| {
-            view.report(key);
-            None
+        let entry = match stored.next_if(|(of, _)| *of == seq) {
+            Some((_, None)) => break,
+            Some((_, Some(entry))) => entry,
+            None => None,
+        };
+        let entry = entry.unwrap_or_else(|| {
+            view.report(rows::log(conversation, seq).key);
+            unreadable(seq, device, at)
         });
-        let entry = row.map_or_else(|| unreadable(seq, device, at), |row| row.for_device(seq, device));
-        bytes += entry.body.as_ref().map_or(0, |body| body.bytes.len());
+        bytes += size(&entry);
         if bytes > limits::PAGE_BYTES && !entries.is_empty() {
             break;
         }

@@ -4,7 +4,7 @@ use super::{presence, sessions_of};
 use crate::event::{Event, MessageSent};
 use crate::frame::{Presence, UserList};
 use crate::id::{ConversationId, DeviceId, UserId};
-use crate::rows::{self, LogEntry, Session, StoredEntry, StoredWake, Topic, Watcher};
+use crate::rows::{self, LogEntry, Session, StoredContent, StoredEntry, StoredWake, Topic, Watcher};
 use crate::store::Key;
 use crate::view::{Stop, View};
 use alloc::vec::Vec;
@@ -67,10 +67,14 @@ fn message_sent(view: &mut View, sent: &MessageSent) -> Result<(), Stop> {
     view.need(&keys)?;
     let MessageSent { conversation, seq, sender, id, at, chain, tally, .. } = *sent;
     let entry = LogEntry { sender, id, at, chain, tally, content: (&sent.content).into() };
+    // What all devices share is put into words once.
+    let shared = matches!(entry.content, StoredContent::Shared(_));
+    let mut told: Option<StoredWake> = None;
     for device in &sent.devices {
         if let Some(session) = view.find(&rows::session(*device))? {
-            let told = StoredWake::Dirty(seq, StoredEntry::of(&entry, *device));
-            wake(view, *device, &session, Topic::Dirty(conversation), &told);
+            let before = told.take().filter(|_| shared);
+            let told = told.insert(before.unwrap_or_else(|| StoredWake::Dirty(seq, StoredEntry::of(&entry, *device))));
+            wake(view, *device, &session, Topic::Dirty(conversation), told);
             if planted!(QueuedOnlyIfOffline) {
                 view.clear(rows::dirty(*device, conversation).key);
             }

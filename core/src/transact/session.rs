@@ -126,21 +126,27 @@ pub(super) fn heard(users: &[(UserId, Timestamp)]) -> Result<Decision, Stop> {
 /// A wake-up is cleared only when the gateway hands it in as seen, and only if it still says what was seen: an answer that is lost loses none.
 pub(super) fn take_wakes(view: &mut View, gateway: GatewayId, seen: &[SeenWake]) -> Result<Decision, Stop> {
     let limit = limits::PAGE_WAKES + seen.len() as u32;
-    let stored = view.scan_stored(&rows::wakes(gateway, limit), |key, value| {
-        let read = rows::wake_of(&key).zip(StoredWake::decode(value).ok());
-        let read = read.and_then(|((device, topic), stored)| Some((device, read_wake(topic, stored)?)));
-        (SeenWake { key, stamp: command::stamp(value) }, read)
-    })?;
-    let more = stored.len() as u32 == limit;
     let seen: BTreeSet<&SeenWake> = seen.iter().collect();
-    let (mut wakes, mut fresh, mut done) = (vec![], vec![], vec![]);
-    for (wake, read) in stored {
-        let key = wake.key;
+    let stored = view.scan_stored(&rows::wakes(gateway, limit), |key, value| {
+        let wake = SeenWake { key, stamp: command::stamp(value) };
         let seen_otherwise = planted!(WakeClearedAlthoughChanged if seen.iter().any(|seen| seen.key == key && seen.stamp != wake.stamp));
         if seen.contains(&wake) || seen_otherwise {
-            done.push(key);
-            continue;
+            return Err(key);
         }
+        let read = rows::wake_of(&key).zip(StoredWake::decode(value).ok());
+        Ok((wake, read.and_then(|((device, topic), stored)| Some((device, read_wake(topic, stored)?)))))
+    })?;
+    let more = stored.len() as u32 == limit;
+    let (mut wakes, mut fresh, mut done) = (vec![], vec![], vec![]);
+    for taken in stored {
+        let (wake, read) = match taken {
+            Ok(taken) => taken,
+            Err(key) => {
+                done.push(key);
+                continue;
+            }
+        };
+        let key = wake.key;
         if planted!(WakesClearedAsRead) {
             done.push(key);
         }
