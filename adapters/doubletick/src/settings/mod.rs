@@ -67,6 +67,11 @@ struct Value {
     from: String,
 }
 
+/// Commands in a transaction on a cluster, and transactions of a kind under way: what is refused because others got ahead of one command
+/// is run again for all of its transaction, so large ones that run side by side hold each other up.
+const CLUSTER_BATCH: usize = 32;
+const CLUSTER_IN_FLIGHT: usize = 2;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -143,12 +148,13 @@ impl Chosen {
     fn over(&self, from_file: &[Value]) -> Result<Settings, String> {
         let mut settings = Settings::default();
         let values = || from_file.iter().chain(&self.values);
-        // How a server stops unless it was chosen depends on whether there are others.
+        // Unless it was chosen, how a server stops depends on whether there are others, and how much it does at once on the store.
         for value in values().filter(|value| value.key == "store") {
             settings.set(value)?;
         }
         if let StoreKind::Fdb(_) = settings.store {
             settings.server.stop = Stop::AMONG_OTHERS;
+            (settings.server.gateway.batch, settings.server.gateway.in_flight) = (CLUSTER_BATCH, CLUSTER_IN_FLIGHT);
         }
         // A value that another one hides is checked all the same: it would be wrong the day the other is taken away.
         for value in values() {
@@ -271,10 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_among_others_takes_its_time_to_stop_unless_something_else_was_chosen() {
+    fn a_server_on_a_cluster_stops_slowly_and_batches_modestly_unless_something_else_was_chosen() {
         let stop = |values: &[(&'static str, &str)]| chosen(values).settings().map(|settings| settings.server.stop);
         assert_eq!(stop(&[]).unwrap(), Stop::ALONE);
         assert_eq!(stop(&[("store", "fdb:f.cluster")]).unwrap(), Stop::AMONG_OTHERS);
+        let batch = |values: &[(&'static str, &str)]| chosen(values).settings().unwrap().server.gateway.batch;
+        assert_eq!(batch(&[]), Config::default().gateway.batch);
+        assert_eq!(batch(&[("store", "fdb:f.cluster")]), CLUSTER_BATCH);
+        assert_eq!(batch(&[("gateway.batch", "7"), ("store", "fdb:f.cluster")]), 7);
         let chosen = stop(&[("drain_over", "1m"), ("drain_deadline", "2m"), ("store", "fdb:f.cluster")]).unwrap();
         assert_eq!((chosen.drain.over, chosen.deadline), (Millis::seconds(60), Millis::seconds(120)));
         assert_eq!(chosen.notice, Stop::AMONG_OTHERS.notice);

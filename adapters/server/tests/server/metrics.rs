@@ -9,6 +9,9 @@ use doubletick_store::memory::{Fault, Memory};
 
 use crate::world::{self, between, get, message_id, open, register, text};
 
+const ALERTS: &str = include_str!("../../../../deploy/alerts.yml");
+const PAGE: &str = include_str!("../../../../docs/operations.md");
+
 /// The metrics by their names with labels. Each has its kind and its sentence before it.
 async fn metrics(addr: SocketAddr) -> BTreeMap<String, f64> {
     let answer = get(addr, "/metrics").await;
@@ -60,6 +63,11 @@ fn operators_are_told_what_each_kind_of_command_costs() {
         assert!(told["doubletick_transactions_total{end=\"answered\"}"] >= 6.0);
         assert_eq!((told["doubletick_leases_lost_total"], told["doubletick_damaged_rows_total"]), (0.0, 0.0));
 
+        let known = |name: &str| told.keys().any(|known| known.split('{').next() == Some(name));
+        let words = ALERTS.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let watched: Vec<&str> = words.filter(|word| word.starts_with("doubletick_")).collect();
+        assert!(watched.len() >= 8 && watched.iter().all(|name| known(name)), "the alerts watch what there is: {watched:?}");
+
         for path in ["/live", "/ready"] {
             assert_eq!(get(operator, path).await.status, 200, "{path}");
         }
@@ -72,4 +80,11 @@ fn operators_are_told_what_each_kind_of_command_costs() {
         drop((device, other));
         server.stop().await;
     });
+}
+
+#[test]
+fn the_page_for_operators_says_what_each_alert_means() {
+    let alerts: Vec<&str> = ALERTS.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let missing: Vec<&&str> = alerts.iter().filter(|alert| !PAGE.contains(&format!("| `{alert}` |"))).collect();
+    assert!(!alerts.is_empty() && missing.is_empty(), "docs/operations.md says nothing of {missing:?}");
 }
