@@ -14,6 +14,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where to tell operators what is counted, over plain HTTP at `/metrics`, and whether all is well, at `/live` and `/ready`.
     pub metrics: Option<SocketAddr>,
+    /// Whether every connection begins with a PROXY protocol header of version 2, which says whose it is. Only where nobody but a load
+    /// balancer can reach the port: whoever can may be anyone.
+    pub proxied: bool,
     /// Gateways, each a task of its own; at least 1. One for each core is best.
     pub shards: usize,
     /// Limits and times of each gateway. Its `connections` and `seed` are set by the server.
@@ -102,6 +105,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7410)),
             metrics: None,
+            proxied: false,
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             gateway: gateway::Config::default(),
             connections: 16_000,

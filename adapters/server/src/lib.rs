@@ -4,6 +4,7 @@
 //! reading order, as a message travels:
 //!
 //! - [`Server`] and [`Running`] (`server`): start, accept, stop;
+//! - `proxied`: whom a load balancer speaks for;
 //! - `head`, `upgrade`: the first request of a connection, and how a WebSocket is made of it;
 //! - `connection`: the task of one device, between its socket and its shard;
 //! - `shard`: the task of one [`Gateway`](doubletick_core::gateway::Gateway), with the store on its other side;
@@ -26,6 +27,7 @@ mod meters;
 mod operator;
 mod outbox;
 mod phase;
+mod proxied;
 pub mod seam;
 mod server;
 mod shard;

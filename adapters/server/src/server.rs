@@ -21,6 +21,7 @@ use crate::http;
 use crate::meters::Meters;
 use crate::operator::{self, Holds, Metrics};
 use crate::phase::{Pass, Passes, Phase};
+use crate::proxied;
 use crate::seam::{self, Clock, Task, TcpListener, TcpStream};
 use crate::shard::{Event, Inbox, Shard};
 use crate::sms::{LogSms, SmsSender};
@@ -288,7 +289,14 @@ async fn accept<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, places:
     }
 }
 
-async fn admitted<S: Store>(shared: Arc<Shared<S>>, stream: TcpStream, peer: IpAddr, place: Place) {
+async fn admitted<S: Store>(shared: Arc<Shared<S>>, mut stream: TcpStream, mut peer: IpAddr, place: Place) {
+    if shared.config.proxied {
+        match Box::pin(seam::within(shared.config.handshake, proxied::client(&mut stream))).await {
+            Some(Ok(client)) => peer = client.unwrap_or(peer),
+            Some(Err(error)) => return tracing::debug!(%peer, %error, "a connection was closed"),
+            None => return tracing::debug!(%peer, "a PROXY protocol header took too long"),
+        }
+    }
     match shared.tls.clone() {
         None => serve(shared, stream, peer).await,
         Some(tls) => Box::pin(serve_tls(shared, tls, stream, peer)).await,

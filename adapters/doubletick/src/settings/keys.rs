@@ -71,6 +71,13 @@ pub(super) const KEYS: &[Key] = &[
         show: |settings| Some(show_text(settings.data.display())),
     },
     Key {
+        name: "proxied",
+        help: "Whether each connection begins with a PROXY protocol header of version 2, as HAProxy's send-proxy-v2 writes it; only where nobody else can reach the port",
+        allowed: "true or false",
+        set: |settings, text| put(&mut settings.server.proxied, text.parse().ok()),
+        show: |settings| Some(toml::Value::Boolean(settings.server.proxied)),
+    },
+    Key {
         name: "shards",
         help: "Gateways, each a task of its own; one for each core is best",
         allowed: "a whole number from 1 to 256",

@@ -9,6 +9,7 @@ use doubletick_core::reject::Reject;
 use doubletick_server::{PerMinute, Server, SmsError, SmsSender, seam};
 use doubletick_store::memory::{Fault, Memory};
 use doubletick_wire::{Token, secret_text};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::world::{self, CODE, connect, get, http, post, register, start};
 
@@ -203,5 +204,35 @@ fn a_connection_beyond_the_limit_is_told_to_come_back() {
         while get(server.addr(), "/live").await.status != 200 {
             tokio::task::yield_now().await;
         }
+    });
+}
+
+#[test]
+fn a_proxied_server_counts_registrations_by_the_address_that_the_header_says() {
+    world::run(async {
+        let mut config = world::config();
+        config.proxied = true;
+        config.registration.per_address = PerMinute { per_minute: 1, burst: 1 };
+        let server = start(config).await;
+        let ask = |from: u8, phone: &'static str| {
+            let addr = server.addr();
+            async move {
+                let mut stream = seam::connect(addr).await.unwrap();
+                let header = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[192, 0, 2, from, 10, 0, 0, 1, 1, 2, 3, 4]].concat();
+                stream.write_all(&header).await.unwrap();
+                let body = format!(r#"{{"phone":"{phone}"}}"#);
+                let request = format!("POST /v1/register HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                http(stream, &request).await.status
+            }
+        };
+        assert_eq!(ask(1, "+4915100000001").await, 202);
+        assert_eq!(ask(1, "+4915100000002").await, 429);
+        assert_eq!(ask(2, "+4915100000003").await, 202);
+        let mut bare = seam::connect(server.addr()).await.unwrap();
+        bare.write_all(b"GET /ready HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        // What the peer has not read may come back as a reset.
+        let _closed = bare.read_to_end(&mut answer).await;
+        assert!(answer.is_empty(), "one without a header is closed");
     });
 }

@@ -126,7 +126,7 @@ async fn story() {
     let stop = Stop { notice: Millis::seconds(4), drain, deadline: Millis::seconds(60) };
     let mut houses = vec![];
     for _ in 0..3 {
-        houses.push(House::open(&cluster, stop).await);
+        houses.push(House::open_as(&cluster, stop, true).await);
     }
     let listen: Vec<SocketAddr> = houses.iter().map(House::listen).collect();
     // A port that was free a moment ago.

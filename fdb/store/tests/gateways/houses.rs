@@ -59,9 +59,15 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn open(cluster: &Cluster, stop: Stop) -> Self {
+        Self::open_as(cluster, stop, false).await
+    }
+
+    /// One that is reached through a load balancer only, if it is proxied.
+    pub(crate) async fn open_as(cluster: &Cluster, stop: Stop, proxied: bool) -> Self {
         let often = PerMinute { per_minute: 360_000, burst: 1_000 };
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            proxied,
             shards: 2,
             stop,
             registration: Registration { per_address: often, overall: often, insecure_fixed_code: Some(CODE.into()) },
