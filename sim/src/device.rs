@@ -5,6 +5,7 @@ use crate::draw::{What, Who};
 use crate::fault::FaultKind;
 use crate::flight::Origin;
 use crate::slab::Name;
+use crate::traffic::Journey;
 use crate::watch::{Entry, brief};
 use crate::world::{Event, WEATHER_MS, World};
 use doubletick_core::client::{self, Answer, Client, Notice, Outgoing, Output, Record, SaveId, Stored, StoredChat};
@@ -114,6 +115,16 @@ impl Device {
             last_chat: None,
             tags: 0,
         }
+    }
+
+    /// Records that wait to be stored.
+    pub(crate) fn unsaved_len(&self) -> usize {
+        self.unsaved.len()
+    }
+
+    /// The records of the sync under way.
+    pub(crate) fn syncing(&self) -> impl Iterator<Item = &Record> {
+        self.unsaved.iter().take(self.syncing).map(|(_, record)| record)
     }
 
     /// Nothing waits to be stored.
@@ -383,6 +394,7 @@ impl World<'_> {
             wait += self.size(FaultKind::SlowSync, who, syncs);
         }
         self.after(wait, Event::Saved(device, run));
+        self.sync_leaves(device, run, syncs);
     }
 
     /// A sync has ended: what was to be stored when it began is stored.
@@ -398,9 +410,11 @@ impl World<'_> {
         let count = core::mem::take(&mut it.syncing);
         let (syncs, who) = (it.syncs, Who::Device(device));
         if self.fault(FaultKind::KilledBeforeSync, who, syncs) {
+            self.lost(Journey::Sync(device, run, syncs));
             self.fired(FaultKind::KilledBeforeSync);
             return self.kill_for(device, FaultKind::KilledBeforeSync, syncs);
         }
+        self.arrives(Journey::Sync(device, run, syncs));
         let mut new_after_all = vec![];
         let mut upto = SaveId::default();
         for _ in 0..count {

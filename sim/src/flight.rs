@@ -7,6 +7,7 @@ use crate::draw::{MILLION, What, Who};
 use crate::fault::FaultKind;
 use crate::slab::Name;
 use crate::store::{Reads, Version, WINDOW_MS};
+use crate::traffic::{End, Journey};
 use crate::world::{Event, World};
 use doubletick_core::gateway::{Input, Ticket};
 use doubletick_core::store::{Commit, Failure, Missing, Read, Transaction, Write};
@@ -67,6 +68,11 @@ impl Flight {
             Origin::Device(device) => Who::Device(device),
         }
     }
+
+    /// The answer that is on its way to its origin.
+    fn answer(&self) -> Journey {
+        Journey::Answer(self.who().into(), self.number, self.steps)
+    }
 }
 
 impl World<'_> {
@@ -96,6 +102,7 @@ impl World<'_> {
         if self.draws.chance(flight.who(), What::Rounds, number, self.options.rounds) {
             flight.fetched = Some(BTreeSet::new());
         }
+        self.transaction_leaves(flight.who().into(), number, &flight.batch.commands);
         let name = self.flights.insert(flight);
         self.next_stage(name, Stage::Begin, 0);
     }
@@ -121,10 +128,19 @@ impl World<'_> {
     }
 
     fn end(&mut self, name: Name, result: Result<Outcome, Failure>, more: u64) {
-        if let Some(flight) = self.flights.get_mut(name) {
+        let answer = if let Err(failure) = &result { format!("{failure:?}") } else { "Done".into() };
+        let heard = result.is_ok() || more != PATIENCE_MS;
+        let who = self.flights.get_mut(name).map(|flight| {
             flight.result = Some(result);
-        }
+            flight.who()
+        });
         self.next_stage(name, Stage::Answer, more);
+        if let (Some(who), Some(flight)) = (who, self.flights.get(name)) {
+            // Whoever gives up tells itself.
+            let from = if heard { End::Store } else { who.into() };
+            let journey = flight.answer();
+            self.leaves(journey, from, who.into(), &answer);
+        }
     }
 
     pub(crate) fn fly(&mut self, name: Name) {
@@ -159,9 +175,12 @@ impl World<'_> {
     fn begin(&mut self, name: Name) {
         let Some(flight) = self.flights.get(name) else { return };
         let origin = flight.origin;
+        let journey = Journey::Transaction(flight.who().into(), flight.number);
         if self.is_cut(origin) {
+            self.lost(journey);
             return self.end(name, Err(Failure::Retry), PATIENCE_MS);
         }
+        self.arrives(journey);
         if self.overloaded_until > self.now {
             if !core::mem::replace(&mut self.overload_felt, true) {
                 self.fired(FaultKind::Overload);
@@ -324,6 +343,7 @@ impl World<'_> {
         self.hosts[host as usize].bells += 1;
         let (who, number) = (Who::Host(host), self.hosts[host as usize].bells);
         if self.fault(FaultKind::BellLost, who, number) {
+            self.bell_vanishes(host);
             return self.fired(FaultKind::BellLost);
         }
         let due = self.now + self.draws.within(who, What::Detail(1), number, self.options.store_ms);
@@ -332,6 +352,7 @@ impl World<'_> {
             at += self.size(FaultKind::BellLate, who, number);
         }
         self.at(at, Event::Bell(host, due));
+        self.bell_leaves(host, number, due);
         if self.fault(FaultKind::BellTwice, who, number) {
             let again = at + self.size(FaultKind::BellTwice, who, number);
             self.at(again, Event::Again(host));
@@ -340,9 +361,10 @@ impl World<'_> {
 
     fn answer(&mut self, name: Name) {
         let Some(flight) = self.flights.get(name) else { return };
-        let (origin, good) = (flight.origin, flight.result.as_ref().is_some_and(Result::is_ok));
+        let (origin, good, journey) = (flight.origin, flight.result.as_ref().is_some_and(Result::is_ok), flight.answer());
         if let Origin::Host(host, _) = origin {
             if self.hosts[host as usize].gateway.is_none() {
+                self.lost(journey);
                 self.flights.remove(name);
                 return;
             }
@@ -351,9 +373,10 @@ impl World<'_> {
             }
         }
         if good && self.is_cut(origin) {
-            // The answer is lost on its way.
+            self.lost(journey);
             return self.end(name, Err(Failure::Unknown), PATIENCE_MS);
         }
+        self.arrives(journey);
         let Some(flight) = self.flights.remove(name) else { return };
         let Some(result) = flight.result else { return };
         if let Origin::Host(host, _) = origin

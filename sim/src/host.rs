@@ -274,6 +274,7 @@ impl World<'_> {
     pub(crate) fn bell(&mut self, host: u32, due: u64) {
         if self.hosts[host as usize].gateway.is_some() && !self.is_paused(host, Event::Bell(host, due)) {
             self.moved(FaultKind::BellLate, due, self.hosts[host as usize].touched);
+            self.bell_arrives(host, due);
             self.tell_host(host, Input::Bell);
         }
     }

@@ -7,7 +7,8 @@
 //! Reading order: [`scenario`] and [`fault`] (what a world is made of), [`draw`] (keyed randomness), `world` (time and events),
 //! [`store`] (FoundationDB's semantics), `flight` (transactions and what goes wrong with them), `host` (gateways), `network` (links),
 //! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds), [`watch`] (a run tells its
-//! story), [`plan`] (what is left of a seed when it is told again with less), [`player`] (any step of a run, forwards and backwards).
+//! story; [`traffic`] and [`standing`] are what a close look adds), [`plan`] (what is left of a seed when it is told again with less),
+//! [`player`] (any step of a run, forwards and backwards).
 
 pub mod cli;
 mod clock;
@@ -28,8 +29,10 @@ pub mod player;
 mod run;
 pub mod scenario;
 mod slab;
+pub mod standing;
 pub mod store;
 mod trace;
+pub mod traffic;
 pub mod watch;
 mod weather;
 mod world;

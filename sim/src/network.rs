@@ -3,6 +3,7 @@
 use crate::draw::{What, Who};
 use crate::fault::FaultKind;
 use crate::slab::Name;
+use crate::traffic::{End, Journey};
 use crate::world::{Event, World};
 use doubletick_core::client;
 use doubletick_core::frame::{ClientFrame, CloseReason, ServerFrame};
@@ -43,6 +44,8 @@ pub(crate) struct Link {
 
 #[derive(Clone, Debug)]
 struct Item<T> {
+    /// Its number among the frames of its device.
+    number: u64,
     at: u64,
     /// When it would have arrived without a fault of its own.
     due: u64,
@@ -106,12 +109,15 @@ impl World<'_> {
             self.after(2 * latency, Event::DialEnds(link));
         } else if self.fault(FaultKind::Refused, who, dial) {
             self.fired(FaultKind::Refused);
+            self.dial_vanishes(device, host);
             self.after(2 * latency, Event::DialEnds(link));
         } else if self.fault(FaultKind::DialLost, who, dial) {
             self.fired(FaultKind::DialLost);
+            self.dial_vanishes(device, host);
             self.after(DIAL_PATIENCE_MS, Event::DialEnds(link));
         } else {
             self.after(latency, Event::Dial(link));
+            self.dial_leaves(device, host, link);
         }
     }
 
@@ -120,10 +126,13 @@ impl World<'_> {
         let Some(link) = self.links.get(name).filter(|link| !link.client_gone) else { return };
         let (device, host) = (link.device, link.host);
         let it = &self.hosts[host as usize];
+        let journey = Journey::Dial(device, name.code());
         if it.gateway.is_none() {
+            self.lost(journey);
             return self.after(1, Event::DialEnds(name));
         }
         if it.dark_until > self.now {
+            self.lost(journey);
             self.host_feels(host, FaultKind::Blackout);
             return self.after(DIAL_PATIENCE_MS, Event::DialEnds(name));
         }
@@ -134,6 +143,7 @@ impl World<'_> {
         if self.is_paused(host, Event::Dial(name)) {
             return;
         }
+        self.arrives(journey);
         let conn = self.accept(host, name);
         if let Some(link) = self.links.get_mut(name) {
             link.conn = Some(conn);
@@ -141,6 +151,7 @@ impl World<'_> {
         }
         let latency = self.latency(Who::Device(device), (conn.0 << 32) | 1);
         self.after(latency, Event::Dialed(name));
+        self.leaves(Journey::Accept(device, name.code()), End::Gateway(host), End::Device(device), "Connected");
         self.tell_host(host, Input::Connected(conn));
     }
 
@@ -149,6 +160,7 @@ impl World<'_> {
         let Some(link) = self.links.get_mut(name).filter(|link| !link.client_gone && !link.open) else { return };
         link.open = true;
         let (device, run) = (link.device, link.run);
+        self.arrives(Journey::Accept(device, name.code()));
         if self.devices[device as usize].hostile {
             return self.hostile_greets(device);
         }
@@ -213,28 +225,33 @@ impl World<'_> {
 
     pub(crate) fn send_up(&mut self, name: Name, frame: ClientFrame) {
         let Some(link) = self.links.get(name) else { return };
-        let device = link.device;
+        let (device, host) = (link.device, link.host);
         let counter = self.frame_number(device);
         if link_is_mute(self.links.get(name), true) {
-            return;
+            return self.frame_leaves(name, device, host, None, &frame);
         }
-        let Some((more, delayed)) = self.mishaps(name, device, counter, true) else { return };
+        let Some((more, delayed)) = self.mishaps(name, device, counter, true) else {
+            return self.frame_leaves(name, device, host, None, &frame);
+        };
+        self.frame_leaves(name, device, host, Some(counter), &frame);
         let due = self.now + self.latency(Who::Device(device), counter);
         let Some(link) = self.links.get_mut(name) else { return };
         let due = due.max(link.last_up);
         let at = due + more;
         link.last_up = at;
-        link.up.push_back(Item { at, due: if delayed { due } else { at }, what: frame });
+        link.up.push_back(Item { number: counter, at, due: if delayed { due } else { at }, what: frame });
         self.at(at, Event::Up(name));
     }
 
     /// Sends a frame; says whether it counts as handed to the network at once.
     pub(crate) fn send_down(&mut self, name: Name, frame: ServerFrame, cost: u32) -> bool {
         let Some(link) = self.links.get_mut(name) else { return true };
-        let (device, slow) = (link.device, link.slow);
+        let (device, host, slow) = (link.device, link.host, link.slow);
         if link.mute_down {
             link.swallowed = link.swallowed.saturating_add(cost);
-            return link.swallowed < SOCKET_BUFFER;
+            let room = link.swallowed < SOCKET_BUFFER;
+            self.reply_leaves(name, device, host, None, Some(&frame));
+            return room;
         }
         let unflushed = if slow { cost } else { 0 };
         self.push_down(name, device, Down::Frame(frame, unflushed));
@@ -243,7 +260,11 @@ impl World<'_> {
 
     fn push_down(&mut self, name: Name, device: u32, what: Down) {
         let counter = self.frame_number(device);
-        let Some((mut more, delayed)) = self.mishaps(name, device, counter, false) else { return };
+        let passes = self.mishaps(name, device, counter, false);
+        let frame = if let Down::Frame(frame, _) = &what { Some(frame) } else { None };
+        let host = self.links.get(name).map_or(u32::MAX, |link| link.host);
+        self.reply_leaves(name, device, host, passes.map(|_| counter), frame);
+        let Some((mut more, delayed)) = passes else { return };
         if self.links.get(name).is_some_and(|link| link.slow) && !self.healed {
             let pause = self.size(FaultKind::SlowReader, Who::Device(device), counter);
             if pause > 0 {
@@ -256,7 +277,7 @@ impl World<'_> {
         let due = due.max(link.last_down);
         let at = due + more;
         link.last_down = at;
-        link.down.push_back(Item { at, due: if delayed { due } else { at }, what });
+        link.down.push_back(Item { number: counter, at, due: if delayed { due } else { at }, what });
         self.at(at, Event::Down(name));
     }
 
@@ -275,6 +296,7 @@ impl World<'_> {
         }
         let Some(link) = self.links.get_mut(name) else { return };
         let (Some(item), Some(conn)) = (link.up.pop_front(), link.conn) else { return };
+        self.arrives(Journey::Frame(device, item.number));
         self.delayed(&item, self.hosts[host as usize].touched);
         let who = Who::Device(device);
         let counter = self.devices[device as usize].frames;
@@ -309,6 +331,12 @@ impl World<'_> {
         let Some(link) = self.links.get_mut(name) else { return };
         let Some(item) = link.down.pop_front() else { return };
         let (device, run, conn, client_gone, host_gone) = (link.device, link.run, link.conn, link.client_gone, link.host_gone);
+        let journey = Journey::Frame(device, item.number);
+        if client_gone {
+            self.lost(journey)
+        } else {
+            self.arrives(journey)
+        }
         self.delayed(&item, self.devices[device as usize].touched);
         match item.what {
             Down::Frame(frame, unflushed) => {
@@ -384,11 +412,9 @@ impl World<'_> {
 
     /// Both ends learn that the connection is gone, each in its time; what was under way is lost.
     pub(crate) fn break_link(&mut self, name: Name) {
-        let Some(link) = self.links.get_mut(name) else { return };
-        link.up.clear();
-        link.down.clear();
+        let Some(link) = self.links.get(name) else { return };
         let device = link.device;
-        (link.mute_up, link.mute_down) = (true, true);
+        self.mute(name);
         let latency = self.latency(Who::Device(device), u64::MAX);
         self.after(latency, Event::ClientHears(name));
         self.after(latency + 1, Event::HostHears(name));
@@ -398,8 +424,16 @@ impl World<'_> {
     pub(crate) fn mute(&mut self, name: Name) {
         if let Some(link) = self.links.get_mut(name) {
             (link.mute_up, link.mute_down) = (true, true);
-            link.up.clear();
-            link.down.clear();
+        }
+        self.lose(name);
+    }
+
+    /// What is on its way is lost.
+    fn lose(&mut self, name: Name) {
+        let Some(link) = self.links.get_mut(name) else { return };
+        let (device, up, down) = (link.device, core::mem::take(&mut link.up), core::mem::take(&mut link.down));
+        for number in up.iter().map(|item| item.number).chain(down.iter().map(|item| item.number)) {
+            self.lost(Journey::Frame(device, number));
         }
     }
 
@@ -436,6 +470,7 @@ impl World<'_> {
     /// Forgets a link that both ends have left.
     fn tidy(&mut self, name: Name) {
         if self.links.get(name).is_some_and(|link| link.client_gone && link.host_gone) {
+            self.lose(name);
             self.links.remove(name);
         }
     }

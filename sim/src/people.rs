@@ -195,6 +195,7 @@ impl World<'_> {
         let content = Content::new(parts).expect("it is within the limits");
         self.work.written += 1;
         self.oracles.written(device, conversation, id, &content);
+        self.composed(device, conversation, id);
         self.tell_app(device, Input::Compose(Outgoing { conversation, id, content }));
     }
 }

@@ -6,11 +6,14 @@ use crate::fault::FaultKind;
 use crate::plan::{ActId, FaultId};
 use crate::run::Run;
 use crate::scenario::Scenario;
+use crate::standing::{Mode, Standing};
+use crate::traffic::{End, Names, Traffic};
 use crate::world::World;
 use core::fmt::Debug;
 use doubletick_core::id::ConversationId;
 use doubletick_core::rows::Place;
 use doubletick_core::store::Write;
+use std::collections::BTreeMap;
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,18 @@ pub struct Step {
     pub who: Who,
     /// What came of it, in order.
     pub entries: Vec<Entry>,
+    /// In the course of which step this one became due; only with [`watch_closely`], as are those below.
+    pub cause: u64,
+    /// What left, arrived and was lost.
+    pub traffic: Vec<Traffic>,
+    /// How those that it has met stand after it.
+    pub standings: Vec<Standing>,
+}
+
+impl Step {
+    fn new(number: u64, at_ms: u64, event: String, who: Who) -> Self {
+        Self { number, at_ms, event, who, entries: Vec::new(), cause: 0, traffic: Vec::new(), standings: Vec::new() }
+    }
 }
 
 /// Something that came of a step.
@@ -50,29 +65,76 @@ pub(crate) struct Recorder {
     step: Step,
     /// Whether it is written out what was said and written; else it is only told that it was.
     in_full: bool,
+    closely: Option<Closely>,
+}
+
+/// What must be remembered to say where something comes from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Closely {
+    pub(crate) names: Names,
+    /// In which step each event became due, by the event's number.
+    causes: BTreeMap<u64, u64>,
+    modes: BTreeMap<End, Mode>,
 }
 
 impl Recorder {
     /// From before the first step on.
     pub(crate) fn new(in_full: bool) -> Self {
-        let step = Step { number: 0, at_ms: 0, event: "Beginning".into(), who: Who::World, entries: Vec::new() };
-        Self { step, in_full }
+        Self { step: Step::new(0, 0, "Beginning".into(), Who::World), in_full, closely: None }
+    }
+
+    /// The same in full, with what goes between whom, and how everybody stands.
+    fn close() -> Self {
+        Self { closely: Some(Closely::default()), ..Self::new(true) }
+    }
+
+    /// An event becomes due.
+    pub(crate) fn due(&mut self, event: u64) {
+        if let Some(closely) = &mut self.closely {
+            closely.causes.insert(event, self.step.number);
+        }
+    }
+
+    /// The step that is being made, if it is looked at closely.
+    pub(crate) fn under_way(&self) -> Option<&Step> {
+        self.closely.is_some().then_some(&self.step)
+    }
+
+    /// Whether somebody is another way than before.
+    pub(crate) fn moved(&mut self, end: End, mode: Mode) -> bool {
+        self.closely.as_mut().is_some_and(|closely| closely.modes.insert(end, mode) != Some(mode))
+    }
+
+    pub(crate) fn names(&mut self) -> Option<&mut Names> {
+        self.closely.as_mut().map(|closely| &mut closely.names)
+    }
+
+    pub(crate) fn stands(&mut self, standing: Standing) {
+        self.step.standings.push(standing);
+    }
+
+    pub(crate) fn tell_traffic(&mut self, traffic: impl FnOnce(&mut Closely) -> Traffic) {
+        if let Some(closely) = &mut self.closely {
+            self.step.traffic.push(traffic(closely));
+        }
     }
 }
 
 impl World<'_> {
-    pub(crate) fn record_step(&mut self, number: u64, at_ms: u64, event: &dyn Debug, who: Who) {
+    /// A step begins; `nth` is the number of its event.
+    pub(crate) fn record_step(&mut self, number: u64, at_ms: u64, nth: u64, event: &dyn Debug, who: Who) {
         if let Some(recorder) = &mut self.recorder {
             let event = if recorder.in_full { format!("{event:?}") } else { String::new() };
-            recorder.step = Step { number, at_ms, event, who, entries: Vec::new() };
+            let cause = recorder.closely.as_mut().and_then(|closely| closely.causes.remove(&nth)).unwrap_or_default();
+            recorder.step = Step { cause, ..Step::new(number, at_ms, event, who) };
         }
     }
 
     /// The step that was made last, if it was recorded.
     pub(crate) fn recorded(&mut self) -> Option<Step> {
         let step = &mut self.recorder.as_mut()?.step;
-        let entries = core::mem::take(&mut step.entries);
-        Some(Step { entries, ..step.clone() })
+        let bare = Step::new(step.number, step.at_ms, step.event.clone(), step.who);
+        Some(core::mem::replace(step, bare))
     }
 
     /// Notes something, if anybody wants to know.
@@ -118,14 +180,22 @@ impl World<'_> {
 /// Does what only runs that somebody watches do, away from the code of those that nobody watches: that is a tenth faster.
 #[cold]
 #[inline(never)]
-fn rarely(note: impl FnOnce()) {
+pub(crate) fn rarely(note: impl FnOnce()) {
     note();
 }
 
 /// Runs one seed of a scenario, up to a step or to its end, and tells every step to `tell`. The run is the same as without.
 pub fn watch(scenario: &Scenario, seed: u64, until: Option<u64>, tell: &mut dyn FnMut(Step)) -> Run {
-    let mut world = World::new(scenario, seed, Some(Recorder::new(true)));
-    let until = until.unwrap_or(u64::MAX);
+    record(scenario, seed, until.unwrap_or(u64::MAX), Recorder::new(true), tell)
+}
+
+/// The same, to the end, with what went between whom, and how everybody stood.
+pub fn watch_closely(scenario: &Scenario, seed: u64, tell: &mut dyn FnMut(Step)) -> Run {
+    record(scenario, seed, u64::MAX, Recorder::close(), tell)
+}
+
+fn record(scenario: &Scenario, seed: u64, until: u64, recorder: Recorder, tell: &mut dyn FnMut(Step)) -> Run {
+    let mut world = World::new(scenario, seed, Some(recorder));
     let mut told = None;
     let mut panic = None;
     while told != Some(world.trace.steps) {

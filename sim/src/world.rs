@@ -16,7 +16,7 @@ use crate::scenario::Scenario;
 use crate::slab::{Name, Slab};
 use crate::store::Store;
 use crate::trace::Trace;
-use crate::watch::{Entry, Recorder};
+use crate::watch::{Entry, Recorder, rarely};
 use core::cmp::Ordering;
 use doubletick_core::store::Key;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -276,10 +276,10 @@ impl<'a> World<'a> {
 
     /// Makes the next step. Says whether there was one.
     fn step(&mut self) -> bool {
-        let Some((at, event)) = self.next() else { return false };
+        let Some((at, nth, event)) = self.next() else { return false };
         self.now = at;
         if self.recorder.is_some() {
-            self.record_step(self.trace.steps + 1, at, &event, self.whom(event));
+            self.record_step(self.trace.steps + 1, at, nth, &event, self.whom(event));
         }
         self.trace.step(at, event);
         let (kind, whose) = event.code();
@@ -291,6 +291,9 @@ impl<'a> World<'a> {
             self.trace.number(outside);
         }
         self.handle(event);
+        if self.recorder.is_some() {
+            self.stand();
+        }
         if self.trace.steps.is_multiple_of(self.scenario.sample_every) {
             self.sample();
         }
@@ -302,12 +305,12 @@ impl<'a> World<'a> {
         true
     }
 
-    /// What is due next.
-    fn next(&mut self) -> Option<(u64, Event)> {
+    /// What is due next: when, its number, and what.
+    fn next(&mut self) -> Option<(u64, u64, Event)> {
         while !self.done {
-            let Due { at, event, .. } = self.heap.pop()?;
+            let Due { at, sequence: nth, event } = self.heap.pop()?;
             if !self.is_stale(event) {
-                return Some((at, event));
+                return Some((at, nth, event));
             }
         }
         None
@@ -386,6 +389,9 @@ impl<'a> World<'a> {
     /// Something will happen at a time; after whatever else happens then.
     pub(crate) fn at(&mut self, at: u64, event: Event) {
         self.sequence += 1;
+        if let Some(recorder) = &mut self.recorder {
+            rarely(|| recorder.due(self.sequence));
+        }
         self.heap.push(Due { at: at.max(self.now), sequence: self.sequence, event });
     }
 
