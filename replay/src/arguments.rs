@@ -35,17 +35,23 @@ pub struct Arguments {
     /// A line of JSON for each step
     #[arg(long)]
     pub json: bool,
+    /// Draws the run: a page that a browser opens from the disk
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["until", "from", "who", "about", "faults", "json"])]
+    pub html: Option<PathBuf>,
+    /// The run as trace events, for Perfetto and Chrome's viewer
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["until", "from", "who", "about", "faults", "json"])]
+    pub perfetto: Option<PathBuf>,
     /// The fewest faults, acts, devices and gateways that still fail in the same way
-    #[arg(long, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "why", "diff"])]
+    #[arg(long, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "html", "perfetto", "why", "diff"])]
     pub shrink: bool,
     /// With --shrink: saves what is left, as a file that the simulator runs again
     #[arg(long, value_name = "FILE", requires = "shrink")]
     pub output: Option<PathBuf>,
     /// Which of the faults that are left matter: of a shrunk failure, best
-    #[arg(long, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "diff"])]
+    #[arg(long, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "html", "perfetto", "diff"])]
     pub why: bool,
     /// The first step at which this run and another part
-    #[arg(long, value_name = "SEED SCENARIO | FILE", num_args = 1..=2, conflicts_with_all = ["until", "from", "who", "about", "faults", "json"])]
+    #[arg(long, value_name = "SEED SCENARIO | FILE", num_args = 1..=2, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "html", "perfetto"])]
     pub diff: Option<Vec<String>>,
 }
 

@@ -1,11 +1,12 @@
 //! From a failing seed to its cause: the story of a run, the fewest faults that still make it fail, and which of them matter.
 //!
 //! Reading order: [`arguments`] (what can be asked), [`case`] (a seed and its scenario, run again), [`story`] (one line a step), [`shrink`]
-//! (what is left of a failure), [`why`] (what of it matters), [`diff`] (where two runs part).
+//! (what is left of a failure), [`why`] (what of it matters), [`diff`] (where two runs part), [`picture`] (a page to look at).
 
 pub mod arguments;
 pub mod case;
 pub mod diff;
+pub mod picture;
 mod search;
 pub mod shrink;
 pub mod story;
@@ -49,6 +50,8 @@ fn told(arguments: &Arguments, case: &Case, out: &mut dyn Write) -> Result<ExitC
     } else if arguments.why {
         let why = why::why(case)?;
         why.tell(out)
+    } else if arguments.html.is_some() || arguments.perfetto.is_some() {
+        return picture::draw(case, arguments, out);
     } else {
         let colour = io::stdout().is_terminal();
         return match story::tell(case, arguments, colour, out)? {

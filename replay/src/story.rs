@@ -42,11 +42,12 @@ pub fn tell(case: &Case, arguments: &Arguments, colour: bool, out: &mut dyn Writ
 }
 
 /// A story has the exit code of the run that it tells.
-fn outcome(run: &Run) -> Outcome {
+pub(crate) fn outcome(run: &Run) -> Outcome {
     failure(run).map_or(Outcome::Clean, |failure| failure.kind.into())
 }
 
-fn end(case: &Case, run: &Run, stopped: bool, as_json: bool, out: &mut dyn Write) -> io::Result<()> {
+/// Says what a run came to; `stopped` is whether it was ended on purpose.
+pub(crate) fn end(case: &Case, run: &Run, stopped: bool, as_json: bool, out: &mut dyn Write) -> io::Result<()> {
     let drift = case.drift(run).filter(|_| !stopped).unwrap_or_default();
     if as_json {
         let failure = failure(run).filter(|_| !stopped).map(|failure| {

@@ -9,7 +9,7 @@ use serde_json::Value;
 const MAY: [(&str, &[&str]); 15] = [
     ("doubletick-core", &[]),
     ("doubletick-sim", &["doubletick-core"]),
-    ("doubletick-replay", &["doubletick-sim"]),
+    ("doubletick-replay", &["doubletick-core", "doubletick-sim"]),
     ("doubletick-wire", &["doubletick-core"]),
     ("doubletick-fdb", &["doubletick-core", "doubletick-fdb-loader", "doubletick-store"]),
     ("doubletick-fdb-loader", &[]),
