@@ -128,7 +128,7 @@ impl World<'_> {
     }
 
     fn end(&mut self, name: Name, result: Result<Outcome, Failure>, more: u64) {
-        let answer = if let Err(failure) = &result { format!("{failure:?}") } else { "Done".into() };
+        let failure = result.as_ref().err().copied();
         let heard = result.is_ok() || more != PATIENCE_MS;
         let who = self.flights.get_mut(name).map(|flight| {
             flight.result = Some(result);
@@ -139,7 +139,7 @@ impl World<'_> {
             // Whoever gives up tells itself.
             let from = if heard { End::Store } else { who.into() };
             let journey = flight.answer();
-            self.leaves(journey, from, who.into(), &answer);
+            self.leaves(journey, from, who.into(), || failure.map_or_else(|| "Done".into(), |failure| format!("{failure:?}")));
         }
     }
 

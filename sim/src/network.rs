@@ -151,7 +151,7 @@ impl World<'_> {
         }
         let latency = self.latency(Who::Device(device), (conn.0 << 32) | 1);
         self.after(latency, Event::Dialed(name));
-        self.leaves(Journey::Accept(device, name.code()), End::Gateway(host), End::Device(device), "Connected");
+        self.leaves(Journey::Accept(device, name.code()), End::Gateway(host), End::Device(device), || "Connected".into());
         self.tell_host(host, Input::Connected(conn));
     }
 

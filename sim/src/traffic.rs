@@ -299,14 +299,14 @@ impl World<'_> {
     }
 
     /// Something leaves that is about nothing.
-    pub(crate) fn leaves(&mut self, journey: Journey, from: End, to: End, what: &str) {
-        self.tell(|_| Traffic::Leaves(journey, Cargo { from, to, what: what.to_owned(), about: Vec::new() }));
+    pub(crate) fn leaves(&mut self, journey: Journey, from: End, to: End, what: impl FnOnce() -> String) {
+        self.tell(|_| Traffic::Leaves(journey, Cargo { from, to, what: what(), about: Vec::new() }));
     }
 
     /// A device tries to connect to a gateway, if there is one.
     pub(crate) fn dial_leaves(&mut self, device: u32, host: Option<u32>, link: Name) {
         if let Some(host) = host {
-            self.leaves(Journey::Dial(device, link.code()), End::Device(device), End::Gateway(host), "Connect");
+            self.leaves(Journey::Dial(device, link.code()), End::Device(device), End::Gateway(host), || "Connect".into());
         }
     }
 
