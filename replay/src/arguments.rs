@@ -1,5 +1,6 @@
 //! What can be asked for.
 
+use crate::inspect::Wanted;
 use clap::Parser;
 use clap::error::ErrorKind;
 use doubletick_sim::draw::Who;
@@ -41,6 +42,13 @@ pub struct Arguments {
     /// The run as trace events, for Perfetto and Chrome's viewer
     #[arg(long, value_name = "FILE", conflicts_with_all = ["until", "from", "who", "about", "faults", "json"])]
     pub perfetto: Option<PathBuf>,
+    /// The state after a step, of a part: world, network, transactions, due, store, slot-N, gateway-N, device-N, user-N, a conversation's id, or
+    /// something in it (device-4/app/chats); without a part, which there are
+    #[arg(long, value_names = ["STEP", "PART"], num_args = 1..=2, conflicts_with_all = ["until", "from", "who", "about", "faults", "shrink", "why", "diff", "html", "perfetto"])]
+    pub inspect: Option<Vec<String>>,
+    /// Walks through the run on the terminal, forwards and backwards, with the state of any part in sight
+    #[arg(long, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "inspect", "shrink", "why", "diff", "html", "perfetto"])]
+    pub walk: bool,
     /// The fewest faults, acts, devices and gateways that still fail in the same way
     #[arg(long, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "html", "perfetto", "why", "diff"])]
     pub shrink: bool,
@@ -53,6 +61,16 @@ pub struct Arguments {
     /// The first step at which this run and another part
     #[arg(long, value_name = "SEED SCENARIO | FILE", num_args = 1..=2, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "html", "perfetto"])]
     pub diff: Option<Vec<String>>,
+}
+
+/// What `--inspect` says.
+///
+/// # Errors
+/// A line that says what is wrong with it.
+pub(crate) fn inspected(words: &[String]) -> Result<(u64, Option<Wanted>), String> {
+    let step = words.first().map(String::as_str).unwrap_or_default();
+    let number = step.parse().map_err(|_| format!("--inspect {step}: a step is a whole number"))?;
+    Ok((number, words.get(1).map(|part| Wanted::read(part)).transpose()?))
 }
 
 fn who(text: &str) -> Result<Who, String> {

@@ -1,15 +1,20 @@
 //! From a failing seed to its cause: the story of a run, the fewest faults that still make it fail, and which of them matter.
 //!
 //! Reading order: [`arguments`] (what can be asked), [`case`] (a seed and its scenario, run again), [`story`] (one line a step), [`shrink`]
-//! (what is left of a failure), [`why`] (what of it matters), [`diff`] (where two runs part), [`picture`] (a page to look at).
+//! (what is left of a failure), [`why`] (what of it matters), [`fate`] (from when on it was inevitable), [`diff`] (where two runs part),
+//! [`picture`] (a page to look at), [`inspect`] and [`tree`] (the state of anything after any step), [`walk`] (all of that on a terminal).
 
 pub mod arguments;
 pub mod case;
 pub mod diff;
+pub mod fate;
+pub mod inspect;
 pub mod picture;
 mod search;
 pub mod shrink;
 pub mod story;
+pub mod tree;
+pub mod walk;
 pub mod why;
 
 use arguments::Arguments;
@@ -40,6 +45,9 @@ fn answer(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, String
 }
 
 fn told(arguments: &Arguments, case: &Case, out: &mut dyn Write) -> Result<ExitCode, String> {
+    if arguments.walk {
+        return walk::walk(case).map(|()| ExitCode::SUCCESS);
+    }
     let written = if let Some(other) = &arguments.diff {
         let other = Case::find(other, None)?;
         diff::tell(case, &other, out)
@@ -47,6 +55,9 @@ fn told(arguments: &Arguments, case: &Case, out: &mut dyn Write) -> Result<ExitC
         let shrunk = shrink::shrink(case)?;
         let saved = arguments.output.as_deref().map(|path| shrunk.save(path)).transpose()?;
         shrunk.tell(saved.as_deref(), out)
+    } else if let Some(inspect) = &arguments.inspect {
+        let (step, wanted) = arguments::inspected(inspect)?;
+        inspect::tell(case, step, wanted.as_ref(), arguments.json, out)?
     } else if arguments.why {
         let why = why::why(case)?;
         why.tell(out)

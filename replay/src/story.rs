@@ -113,7 +113,7 @@ pub fn as_line(step: &Step, colour: bool) -> String {
 }
 
 /// Minutes, seconds and milliseconds.
-fn time(millis: u64) -> String {
+pub(crate) fn time(millis: u64) -> String {
     format!("{}:{:02}.{:03}", millis / 60_000, millis / 1_000 % 60, millis % 1_000)
 }
 

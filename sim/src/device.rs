@@ -127,6 +127,13 @@ impl Device {
         self.unsaved.iter().take(self.syncing).map(|(_, record)| record)
     }
 
+    /// The device as it is, for whoever looks at the app and the disk by themselves.
+    pub(crate) fn without_app_and_disk(&self) -> Self {
+        let disk =
+            Disk { token: self.disk.token, starts: self.disk.starts, chats: BTreeMap::new(), outbox: Vec::new(), shown: BTreeSet::new() };
+        Self { machine: None, disk, ..self.clone() }
+    }
+
     /// Nothing waits to be stored.
     pub(crate) fn is_saved(&self) -> bool {
         self.unsaved.is_empty()

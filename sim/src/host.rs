@@ -64,6 +64,11 @@ impl Slot {
 }
 
 impl Host {
+    /// The process as it is, for whoever looks at the machine by itself.
+    pub(crate) fn without_machine(&self) -> Self {
+        Self { gateway: None, ..self.clone() }
+    }
+
     pub(crate) fn heal(&mut self) {
         self.paused_until = 0;
         self.cut_until = 0;

@@ -8,7 +8,7 @@
 //! [`store`] (FoundationDB's semantics), `flight` (transactions and what goes wrong with them), `host` (gateways), `network` (links),
 //! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds), [`watch`] (a run tells its
 //! story; [`traffic`] and [`standing`] are what a close look adds), [`plan`] (what is left of a seed when it is told again with less),
-//! [`player`] (any step of a run, forwards and backwards).
+//! [`player`] (any step of a run, forwards and backwards), [`inspect`] (what is to be seen there).
 
 pub mod cli;
 mod clock;
@@ -18,6 +18,7 @@ pub mod fault;
 mod flight;
 mod host;
 mod hostile;
+pub mod inspect;
 mod judge;
 mod mishaps;
 mod network;

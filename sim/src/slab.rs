@@ -36,6 +36,11 @@ impl<T> Slab<T> {
         Name { place, turn: *turn }
     }
 
+    /// All that is in it, with their places.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.places.iter().enumerate().filter_map(|(place, (_, held))| Some((place, held.as_ref()?)))
+    }
+
     pub(crate) fn get(&self, name: Name) -> Option<&T> {
         let (turn, held) = &self.places[name.place as usize];
         held.as_ref().filter(|_| *turn == name.turn)

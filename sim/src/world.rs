@@ -305,6 +305,11 @@ impl<'a> World<'a> {
         true
     }
 
+    /// All that is due, in no order: when, in which order within that time, and what.
+    pub(crate) fn due(&self) -> impl Iterator<Item = (u64, u64, Event)> + '_ {
+        self.heap.iter().filter(|due| !self.is_stale(due.event)).map(|due| (due.at, due.sequence, due.event))
+    }
+
     /// What is due next: when, its number, and what.
     fn next(&mut self) -> Option<(u64, u64, Event)> {
         while !self.done {

@@ -28,6 +28,7 @@
 mod envelope;
 mod key;
 mod place;
+mod told;
 mod v1;
 
 pub use envelope::{Damage, Row};
@@ -37,6 +38,7 @@ pub use key::{
     verification, wake, wake_of, wakes, watcher, watcher_of, watchers,
 };
 pub use place::Place;
+pub use told::told;
 pub use v1::{
     Account, ChatRow, Counter, Cursor, Device, Head, Index, Lease, LinkedDevice, Listed, LogEntry, PhoneRow, Receipt, Session, SessionOf,
     StoredBody, StoredContent, StoredEntry, StoredPresence, StoredWake, Tally, Verification, Watcher,

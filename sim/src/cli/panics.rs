@@ -31,13 +31,18 @@ pub fn run_seed(scenario: &Scenario, seed: u64) -> Run {
     with_place(|| run(scenario, seed))
 }
 
-/// The same for a run that is made in another way.
-pub fn with_place(live: impl FnOnce() -> Run) -> Run {
+/// Does something with worlds whose panics are caught. If one panicked, says where.
+pub fn quietly<T>(live: impl FnOnce() -> T) -> (T, Option<String>) {
     install();
     IN_WORLD.set(true);
-    let mut run = live();
+    let result = live();
     IN_WORLD.set(false);
-    let place = PLACE.take();
+    (result, PLACE.take())
+}
+
+/// The same for a run that is made in another way.
+pub fn with_place(live: impl FnOnce() -> Run) -> Run {
+    let (mut run, place) = quietly(live);
     if let (Verdict::Failed(failure), Some(place)) = (&mut run.verdict, place)
         && failure.kind == FailureKind::Crash
     {

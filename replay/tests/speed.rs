@@ -1,0 +1,45 @@
+//! How fast a run is replayed: a measurement, which is red where it misses the bars of `docs/replay.md`.
+
+use doubletick_sim::fault::FaultKind;
+use doubletick_sim::player::Player;
+use doubletick_sim::{Scenario, run};
+use std::time::{Duration, Instant};
+
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn timed<T>(what: impl FnOnce() -> T) -> (T, Duration) {
+    let begun = Instant::now();
+    (what(), begun.elapsed())
+}
+
+#[test]
+#[ignore = "a measurement: cargo test --release -p doubletick-replay --test speed -- --ignored --nocapture"]
+fn a_million_steps_are_replayed_in_twice_their_time_and_each_is_reached_within_a_second() {
+    let scenario = Scenario {
+        users: (8, 8),
+        trouble_ms: (300_000_000, 300_000_000),
+        pace_ms: (300, 2_000),
+        max_steps: 1_000_000,
+        ..Scenario::default()
+    }
+    .with(FaultKind::Delay, 300_000, (1, 400))
+    .with(FaultKind::Conflict, 30_000, (0, 0))
+    .with(FaultKind::Reset, 1_000, (0, 0));
+    let (alone, simulated) = timed(|| run(&scenario, 1));
+    let (mut player, played) = timed(|| Player::play(&scenario, 1));
+    assert_eq!(player.run(), &alone);
+    let steps = alone.steps;
+    assert_eq!(steps, 1_000_000, "it is long enough");
+    let mut slowest = Duration::ZERO;
+    // Far apart and near each other, forwards and backwards.
+    for nth in 0..24 {
+        let goal = if nth % 3 == 2 { player.at() - 1 } else { (nth * 7 % 24 + 1) * steps / 24 };
+        let (step, took) = timed(|| player.go(goal));
+        assert_eq!(step.map(|step| step.number), Some(goal));
+        slowest = slowest.max(took);
+    }
+    println!("{steps} steps: simulated in {simulated:?}, played in {played:?}, slowest of 24 jumps {slowest:?}");
+    assert!(played < 2 * simulated && slowest < Duration::from_secs(1));
+}
