@@ -173,15 +173,16 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What was written, and which rows were damaged; or what must be fetched before anything can be said.
+    /// What was written, in the order of the keys, and which rows were damaged; or what must be fetched before anything can be said.
     pub fn finish(self) -> Result<(Vec<Write>, Vec<Key>), Missing> {
         if !self.missing.is_empty() {
             return Err(Missing(self.missing.into_iter().collect()));
         }
-        let mut writes = Vec::with_capacity(self.changes.len());
-        for change in self.changes {
-            writes.push(change.first);
-            writes.extend(change.more);
+        let mut changes: Vec<Option<Change>> = self.changes.into_iter().map(Some).collect();
+        let mut writes = Vec::with_capacity(changes.len());
+        for Change { first, more } in self.written.into_values().filter_map(|place| changes[place].take()) {
+            writes.push(first);
+            writes.extend(more);
         }
         Ok((writes, self.damaged))
     }
