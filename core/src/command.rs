@@ -3,8 +3,9 @@
 //! A command asks; it may be refused ([`Reject`](crate::reject::Reject)), and it is safe to run again: a retry finds the traces of its
 //! first run and hears the same answer.
 
+use crate::change::Change;
 use crate::content::{Content, Entry};
-use crate::frame::{Chat, Presence, Privacy, UserCard, UserList};
+use crate::frame::{Chat, Presence, Privacy, RosterEntry, UserCard, UserList};
 use crate::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use crate::store::{Key, Lane};
 use crate::time::Timestamp;
@@ -84,9 +85,27 @@ pub enum Command {
         conversation: ConversationId,
         /// Its name, the same for every retry.
         id: MessageId,
-        /// What it carries.
+        /// What it carries. Into a group, also what is to be changed of it; see [`crate::change`].
         content: Content,
+        /// The roster epoch that a message into a group was made for; zero in a direct conversation.
+        roster: u64,
     },
+    /// A page of the members of a group. Answer: [`Reply::Roster`].
+    AskRoster {
+        /// Who asks.
+        user: UserId,
+        /// Of which group.
+        conversation: ConversationId,
+        /// The last member of the previous page.
+        after: Option<UserId>,
+    },
+    /// Marks some devices of a large group as behind. Answer: [`Reply::FannedOut`].
+    FanOut {
+        /// Which group.
+        conversation: ConversationId,
+    },
+    /// Groups whose devices are to be marked. Answer: [`Reply::FanOuts`].
+    ReadFanOuts,
     /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`].
     Acknowledge {
         /// Which device.
@@ -225,6 +244,9 @@ pub enum Command {
     },
 }
 
+/// About what the rows take that make somebody a member of a group.
+const MEMBER_ROWS_BYTES: usize = 256;
+
 /// A wake-up that was answered before: its row and a stamp of what it said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SeenWake {
@@ -282,9 +304,31 @@ pub enum Reply {
         at: Timestamp,
         /// The sending device's cursor in that conversation.
         cursor: Seq,
+        /// The group is large: [`Command::FanOut`] has to be carried out for the members to hear of it.
+        fan_out: bool,
     },
+    /// See [`Command::AskRoster`].
+    Roster {
+        /// What the group is called.
+        name: String,
+        /// Its roster epoch.
+        epoch: u64,
+        /// In the order of user ids.
+        members: Vec<RosterEntry>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// See [`Command::FanOut`].
+    FannedOut {
+        /// Whether there are more devices to be marked.
+        more: bool,
+    },
+    /// See [`Command::ReadFanOuts`]: each group with a stamp that changes whenever its job moves on.
+    FanOuts(Vec<(ConversationId, u64)>),
     /// See [`Command::ReadLog`].
     Page {
+        /// Of which conversation.
+        conversation: ConversationId,
         /// The position before the first entry.
         after: Seq,
         /// Contiguous.
@@ -420,6 +464,9 @@ impl Command {
             Self::RenewLease { .. } => "RenewLease",
             Self::ReadLeases { .. } => "ReadLeases",
             Self::Reap { .. } => "Reap",
+            Self::AskRoster { .. } => "AskRoster",
+            Self::FanOut { .. } => "FanOut",
+            Self::ReadFanOuts => "ReadFanOuts",
         }
     }
 
@@ -432,6 +479,7 @@ impl Command {
             | Self::EndSession { .. }
             | Self::Heard { .. }
             | Self::Send { .. }
+            | Self::FanOut { .. }
             | Self::Acknowledge { .. }
             | Self::SetListed { .. }
             | Self::SetPrivacy { .. }
@@ -446,11 +494,13 @@ impl Command {
             | Self::Unwatch { .. }
             | Self::FindUsers { .. }
             | Self::AskUser { .. }
+            | Self::AskRoster { .. }
             | Self::ListChats { .. }
             | Self::TakeWakes { .. }
             | Self::Begin { .. }
             | Self::RenewLease { .. }
             | Self::ReadLeases
+            | Self::ReadFanOuts
             | Self::Reap { .. } => Lane::Quick,
         }
     }
@@ -458,7 +508,9 @@ impl Command {
     /// Bytes of content that it carries.
     pub fn size(&self) -> usize {
         if let Self::Send { content, .. } = self {
-            content.size()
+            // Rows are written for everybody whom a change adds.
+            let added = Change::of(content).ok().flatten().map_or(0, |change| change.added().len());
+            content.size() + added * MEMBER_ROWS_BYTES
         } else if let Self::InSession { command, .. } = self {
             command.size()
         } else {

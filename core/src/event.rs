@@ -3,14 +3,13 @@
 use crate::content::Content;
 use crate::frame::UserList;
 use crate::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, Side, UserId};
-use crate::rows::{Account, Device, Head, Receipt, Session, Tally, Verification};
+use crate::rows::{Account, Device, FanOut, Group, Head, LogEntry, Member, PastMember, Receipt, Session, Tally, Verification};
 use crate::store::Key;
 use crate::time::Timestamp;
 use alloc::vec::Vec;
 
 /// Something that has happened. A batch's events stand in the order of its commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "the largest is a message, and most are messages")]
 pub enum Event {
     /// A phone number's verification moved on: a code was made, guessed wrongly, or used. Says nothing about the account.
     VerificationMoved {
@@ -57,8 +56,82 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// A message stands in the log. Once for each position.
+    /// A message, or a change of a group, stands in the log. Once for each position.
     MessageSent(MessageSent),
+    /// A group is like this from now on.
+    GroupChanged {
+        /// Which one.
+        conversation: ConversationId,
+        /// As it is from now on.
+        group: Group,
+    },
+    /// A user is a member of a group from now on, and has it in their chat list.
+    MemberJoined {
+        /// Of which group.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// As they are from now on.
+        member: Member,
+    },
+    /// A member of a group has another role from now on.
+    RoleChanged {
+        /// Of which group.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// As they are from now on.
+        member: Member,
+    },
+    /// A user is no member of a group any more, and does not have it in their chat list. What they may still fetch of it is told by
+    /// [`Event::PastMemberChanged`].
+    MemberGone {
+        /// Of which group.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// These are the times for which a user was a member of a group before.
+    PastMemberChanged {
+        /// Of which group.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// From now on.
+        past: PastMember,
+    },
+    /// A conversation is ahead of these devices.
+    MarkedBehind {
+        /// Which one.
+        conversation: ConversationId,
+        /// At least up to here.
+        upto: Seq,
+        /// Which devices.
+        devices: Vec<DeviceId>,
+        /// The entry at that position, where they are told of it together with the mark.
+        entry: Option<LogEntry>,
+    },
+    /// The devices of a large group are to be marked as behind.
+    FanOutDue {
+        /// Of which group.
+        conversation: ConversationId,
+        /// At least up to here.
+        upto: Seq,
+    },
+    /// Some of the devices of a large group are marked.
+    FanOutMoved {
+        /// Of which group.
+        conversation: ConversationId,
+        /// Which.
+        progress: FanOut,
+    },
+    /// All devices of a large group are marked.
+    FanOutDone {
+        /// Of which group.
+        conversation: ConversationId,
+        /// Whether something was sent meanwhile, so that it all begins again.
+        again: bool,
+    },
     /// A device has everything in a conversation up to here, or needs nothing before it. Only ever moves forwards.
     CursorMoved {
         /// Which device.
@@ -186,7 +259,7 @@ pub struct MessageSent {
     pub seq: Seq,
     /// The sending device.
     pub sender: DeviceId,
-    /// The side of the sender.
+    /// The side of the sender. In a group: [`Side::Low`] for a message, [`Side::High`] for a change.
     pub side: Side,
     /// The sender's name for it.
     pub id: MessageId,
@@ -194,7 +267,7 @@ pub struct MessageSent {
     pub at: Timestamp,
     /// The chain's link.
     pub chain: Digest,
-    /// Messages of each side up to and with this one.
+    /// Messages of each side up to and with this one. In a group: messages, changes.
     pub tally: Tally,
     /// What it carries.
     pub content: Content,
@@ -202,8 +275,24 @@ pub struct MessageSent {
     pub digest: Digest,
     /// The head before it.
     pub before: Head,
-    /// The device epochs of both accounts: low, high.
+    /// The device epochs of both accounts: low, high. In a group: zero.
     pub device_epochs: [u32; 2],
-    /// The devices that are marked as behind: all of both users but the sending one, and that one too where it is new and lacks more.
+    /// The devices that are marked as behind: all of both users but the sending one, and that one too where it is new and lacks more. In a
+    /// large group: those of who has just ceased to be a member.
     pub devices: Vec<DeviceId>,
+}
+
+impl MessageSent {
+    /// The end of the log from now on.
+    pub fn head(&self) -> Head {
+        let mut last_of = self.before.last_of;
+        last_of[self.side as usize] = self.seq;
+        Head { seq: self.seq, chain: self.chain, at: self.at, tally: self.tally, last_of, device_epochs: self.device_epochs }
+    }
+
+    /// The entry of the log.
+    pub fn entry(&self) -> LogEntry {
+        let Self { sender, id, at, chain, tally, .. } = *self;
+        LogEntry { sender, id, at, chain, tally, content: (&self.content).into() }
+    }
 }

@@ -4,6 +4,7 @@ use crate::content::{Body, Content};
 use crate::id::{ConversationId, DeviceId, MessageId, Phone, Secret, Seq, UserId};
 use crate::reject::Reject;
 use crate::time::{Millis, Timestamp};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A client's number for a request, counted within a session; the reply repeats it.
@@ -75,8 +76,10 @@ pub enum ClientFrame {
         to: Target,
         /// Its name, the same for every retry.
         id: MessageId,
-        /// What it carries.
+        /// What it carries. Into a group, also what is to be changed of it; see [`crate::change`].
         content: Content,
+        /// The roster epoch that a message into a group was made for; zero for a change, and in a direct conversation.
+        roster: u64,
     },
     /// The device has stored everything up to `delivered`, and its user was shown everything up to `read`.
     Ack {
@@ -134,6 +137,15 @@ pub enum ClientFrame {
         request: RequestId,
         /// The id.
         user: UserId,
+    },
+    /// A page of the members of a group. The reply is [`ServerFrame::Roster`].
+    AskRoster {
+        /// Repeated by the reply.
+        request: RequestId,
+        /// Of which group.
+        of: Target,
+        /// The last member of the previous page, `None` for the first page.
+        after: Option<UserId>,
     },
     /// The conversations of this user. The reply is [`ServerFrame::Chats`].
     ListChats {
@@ -263,6 +275,19 @@ pub enum ServerFrame {
         /// Those that have accounts.
         users: Vec<UserCard>,
     },
+    /// The answer to [`ClientFrame::AskRoster`].
+    Roster {
+        /// Of the request.
+        request: RequestId,
+        /// What the group is called.
+        name: String,
+        /// The roster epoch. If it differs from that of the page before, the pages are to be asked for from the first on.
+        epoch: u64,
+        /// In the order of user ids.
+        members: Vec<RosterEntry>,
+        /// Whether there are more after the last of these.
+        more: bool,
+    },
     /// The answer to [`ClientFrame::ListChats`].
     Chats {
         /// Of the request.
@@ -312,6 +337,8 @@ pub enum Sender {
     Own(u16),
     /// A device of the other user of a direct conversation.
     Peer(u16),
+    /// A device of somebody else in a group.
+    Member(DeviceId),
 }
 
 /// An account as others see it.
@@ -322,6 +349,17 @@ pub struct UserCard {
     /// The phone number.
     pub phone: Phone,
     /// The serials of the linked devices.
+    pub devices: Vec<u16>,
+}
+
+/// A member of a group, as the others see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterEntry {
+    /// The user.
+    pub user: UserId,
+    /// Whether they are an admin.
+    pub admin: bool,
+    /// The serials of their linked devices.
     pub devices: Vec<u16>,
 }
 

@@ -26,6 +26,20 @@ pub struct DeviceId {
 pub enum ConversationId {
     /// Two people. Derived from both ids, so it needs no creation and cannot be created twice.
     Direct(Pair),
+    /// A group.
+    Group(GroupId),
+}
+
+/// A group: sixteen bytes that its creator's client makes, as it makes those of a [`MessageId`]. Never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Archive, Serialize, Deserialize)]
+pub struct GroupId(pub [u8; 16]);
+
+impl GroupId {
+    /// Whether it is the UUIDv7 of a moment before the year 6400: of no other name can a group be created, so that whoever stores names can tell
+    /// those of groups from pairs of users.
+    pub fn is_well_formed(self) -> bool {
+        self.0[0] < 0x80 && self.0[6] >> 4 == 7 && self.0[8] >> 6 == 2
+    }
 }
 
 /// Two different users, the lower id first.
@@ -53,11 +67,22 @@ impl ConversationId {
         Some(Self::Direct(Pair { low: one.min(other), high: one.max(other) }))
     }
 
-    /// The two people of a direct conversation.
-    pub fn pair(self) -> Pair {
+    /// The two people of a direct conversation; `None` for a group.
+    pub fn pair(self) -> Option<Pair> {
         match self {
-            Self::Direct(pair) => pair,
+            Self::Direct(pair) => Some(pair),
+            Self::Group(_) => None,
         }
+    }
+
+    /// The person with whom `user` talks in a direct conversation; `None` for somebody else, and for a group.
+    pub fn peer(self, user: UserId) -> Option<UserId> {
+        self.pair().and_then(|pair| pair.peer(user))
+    }
+
+    /// Whether a user may take part in it as far as its name tells: a direct conversation names its two people, a group nobody.
+    pub fn may_include(self, user: UserId) -> bool {
+        self.pair().is_none_or(|pair| pair.side(user).is_some())
     }
 }
 
@@ -219,6 +244,7 @@ impl fmt::Display for ConversationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Direct(pair) => write!(f, "{}-{}", pair.low, pair.high),
+            Self::Group(group) => write!(f, "group-{group}"),
         }
     }
 }
@@ -263,6 +289,18 @@ fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
+impl fmt::Debug for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0, f)
+    }
+}
+
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         hex(&self.0, f)
@@ -302,7 +340,7 @@ mod tests {
         let (a, b) = (UserId(7), UserId(3));
         assert_eq!(ConversationId::direct(a, b), ConversationId::direct(b, a));
         assert_eq!(ConversationId::direct(a, a), None);
-        let pair = ConversationId::direct(a, b).unwrap().pair();
+        let pair = ConversationId::direct(a, b).unwrap().pair().unwrap();
         assert_eq!(pair.peer(a), Some(b));
         assert_eq!(pair.peer(UserId(9)), None);
     }

@@ -6,7 +6,7 @@
 //! Reading order, as a message travels:
 //!
 //! 1. [`client`]: the sending device. Stores the message in its outbox, sends it, and sends it again until it is answered.
-//! 2. [`frame`]: what devices and gateways say to each other, as values. ([`content`] is what a message carries.)
+//! 2. [`frame`]: what devices and gateways say to each other, as values. ([`content`] is what a message carries, [`change`] what happens to a group.)
 //! 3. [`gateway`]: the sessions of one shard of connections. Turns frames into commands, batches them, passes on what comes back.
 //! 4. [`command`]: what may be asked of the store's machine, and what it answers. [`reject`] says what a device did wrong.
 //! 5. [`transact`]: from rows and commands to events, row writes and replies: decide, project, react. [`event`]: what has happened.
@@ -30,6 +30,7 @@ extern crate std;
 mod probe_macros;
 
 pub mod chain;
+pub mod change;
 pub mod client;
 pub mod command;
 pub mod content;

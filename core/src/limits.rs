@@ -42,6 +42,20 @@ pub const REQUESTS_AT_ONCE: usize = 16;
 pub const WATCHES_PER_SESSION: usize = 64;
 /// Devices that are told of one user's coming and going.
 pub const WATCHERS_PER_USER: u32 = 256;
+/// Members that a group may have; its admins may set it lower.
+pub const GROUP_MEMBERS: u32 = 1024;
+/// Groups that a user may be in at one time.
+pub const GROUPS_PER_USER: u32 = 1024;
+/// Bytes of a group's name.
+pub const GROUP_NAME_BYTES: usize = 256;
+/// Times that a user may have left a group and not yet have fetched what was said there until then.
+pub const SPANS_PER_MEMBER: usize = 32;
+/// Members up to which a message into a group marks every device in its own transaction. In a larger group that is a job's work.
+pub const SYNCHRONOUS_FAN_OUT: u32 = 16;
+/// Members whose devices a fan-out job marks in one transaction.
+pub const FAN_OUT_MEMBERS: u32 = 128;
+/// Members in one page of a group's roster.
+pub const PAGE_MEMBERS: u32 = 256;
 /// Contacts of a user, and likewise users on a block list.
 pub const CONTACTS_PER_USER: u32 = 4096;
 /// A verification code is good for this long.
@@ -74,6 +88,7 @@ const _: () = {
     assert!(CONTENT_BYTES + 8 * 1024 < FRAME_BYTES, "a content fits into a frame");
     assert!(PAGE_BYTES <= CONTENT_BYTES && PAGE_BYTES + CONTENT_BYTES < 2 * FRAME_BYTES, "a page is at most one entry over its bytes");
     assert!(WAKE_ENTRY_BYTES * (PAGE_WAKES as usize) < 4 * 1024 * 1024, "a page of wake-ups is a small transaction");
+    assert!(8 * (GROUP_MEMBERS as usize) + 2 * GROUP_NAME_BYTES < CONTENT_BYTES, "a group is created with all its members at once");
     assert!(2 * HEARTBEAT.0 < DEAD_AFTER.0, "one lost ping does not end a session");
     assert!(3 * LEASE_RENEWAL.0 <= LEASE.0, "two failed renewals do not end a lease");
     assert!(LEASE.0 + 2 * LEASE_RENEWAL.0 < DEAD_AFTER.0, "no presence outlives its gateway by more than DEAD_AFTER");

@@ -54,6 +54,28 @@ pub enum Reject {
     Nonsense,
     /// One of the two has blocked the other. Said openly, because a message that looks sent and never arrives would make the ticks a lie.
     NotAllowed,
+    /// Only an admin of the group may do that.
+    NotAdmin,
+    /// The group would have more members than it may.
+    GroupFull {
+        /// The most that it may have.
+        limit: u32,
+    },
+    /// The user whom the change is about is a member already, or stands in the request twice.
+    AlreadyMember,
+    /// The user whom the change is about is no member of the group.
+    NoSuchMember,
+    /// The group would be left without an admin.
+    LastAdmin,
+    /// There is a group of this name already.
+    GroupExists,
+    /// The message was made for other members or devices than the group has: ask for them, and send it again under the same id.
+    StaleRoster {
+        /// The group's roster epoch.
+        epoch: u64,
+    },
+    /// The user is in as many groups as one may be.
+    TooManyGroups,
 }
 
 impl Reject {
@@ -80,15 +102,28 @@ impl Reject {
             Self::Damaged => 18,
             Self::Nonsense => 19,
             Self::NotAllowed => 20,
+            Self::NotAdmin => 21,
+            Self::GroupFull { .. } => 22,
+            Self::AlreadyMember => 23,
+            Self::NoSuchMember => 24,
+            Self::LastAdmin => 25,
+            Self::GroupExists => 26,
+            Self::StaleRoster { .. } => 27,
+            Self::TooManyGroups => 28,
         }
     }
 
-    /// The number that comes with some kinds on the wire: a position for [`Reject::BeyondHead`], milliseconds for [`Reject::TooMany`].
+    /// The number that comes with some kinds on the wire: a position for [`Reject::BeyondHead`], milliseconds for [`Reject::TooMany`], members
+    /// for [`Reject::GroupFull`], an epoch for [`Reject::StaleRoster`].
     pub fn detail(self) -> u64 {
         if let Self::BeyondHead { head } = self {
             head.0
         } else if let Self::TooMany { retry_after } = self {
             retry_after.0
+        } else if let Self::GroupFull { limit } = self {
+            limit.into()
+        } else if let Self::StaleRoster { epoch } = self {
+            epoch
         } else {
             0
         }
@@ -117,13 +152,22 @@ impl Reject {
             18 => Self::Damaged,
             19 => Self::Nonsense,
             20 => Self::NotAllowed,
+            21 => Self::NotAdmin,
+            22 => Self::GroupFull { limit: u32::try_from(detail).unwrap_or(u32::MAX) },
+            23 => Self::AlreadyMember,
+            24 => Self::NoSuchMember,
+            25 => Self::LastAdmin,
+            26 => Self::GroupExists,
+            27 => Self::StaleRoster { epoch: detail },
+            28 => Self::TooManyGroups,
             _ => return None,
         })
     }
 
-    /// Whether the very same request can succeed later, so that the client keeps it and sends it again.
+    /// Whether the request can succeed later, so that the client keeps it and sends it again: the very same, or after [`Reject::StaleRoster`]
+    /// the same message for another roster.
     pub fn is_for_now(self) -> bool {
-        matches!(self, Self::TokenExpired | Self::TooMany { .. } | Self::Unavailable | Self::Superseded)
+        matches!(self, Self::TokenExpired | Self::TooMany { .. } | Self::Unavailable | Self::Superseded | Self::StaleRoster { .. })
     }
 }
 
@@ -134,7 +178,7 @@ mod tests {
     #[test]
     fn every_number_is_read_back_as_the_reject_that_it_was() {
         let known: alloc::vec::Vec<_> = (0..64).filter_map(|code| Reject::from_code(code, 7)).collect();
-        assert_eq!(known.len(), 20);
+        assert_eq!(known.len(), 28);
         for reject in known {
             assert_eq!(Reject::from_code(reject.code(), reject.detail()), Some(reject));
         }

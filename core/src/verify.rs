@@ -5,9 +5,11 @@
 //! cursors, dirty marks) is held against its bounds, and against what every linked device is owed. The tallies are recounted at every
 //! entry, so the difference of any two of them, which is what unread counts are, equals a recount as well.
 
+mod group;
+
 use crate::chain;
 use crate::content::{Body, Content, ContentError, Parts};
-use crate::id::{ConversationId, DeviceId, Digest, MessageId, Seq, Side, UserId};
+use crate::id::{ConversationId, DeviceId, Digest, MessageId, Pair, Seq, Side, UserId};
 use crate::rows::{Account, ChatRow, Counter, Cursor, Damage, Head, Index, LogEntry, Place, Receipt, Row, StoredContent, Tally};
 use crate::store::Key;
 use crate::time::Timestamp;
@@ -112,6 +114,28 @@ pub enum Fault {
         /// The last message that is for it.
         owed: Seq,
     },
+    /// A body says that it is a change of the group, and cannot be read.
+    NotAChange,
+    /// The group's rules did not let the sender do that.
+    NotAllowed {
+        /// Who did it.
+        sender: UserId,
+    },
+    /// The group has members and no admin.
+    Headless,
+    /// The group has more members than it may.
+    TooManyMembers,
+    /// What the log adds up to is something else.
+    GroupDiffers,
+    /// The log tells of a group, or of a member, and there is no such row.
+    NoGroup,
+    /// A count is not what the rows that it counts add up to.
+    Miscounted {
+        /// A recount.
+        counted: u64,
+        /// What is stored.
+        stored: u64,
+    },
     /// The head knows of more devices than were ever linked.
     DeviceEpoch {
         /// The head's.
@@ -148,6 +172,13 @@ impl fmt::Display for Fault {
             Self::NotMarked { cursor, owed } => {
                 write!(f, "missing or too low: the device has acknowledged up to {cursor}, and position {owed} is for it")
             }
+            Self::NotAChange => f.write_str("says that it is a change of the group, and cannot be read"),
+            Self::NotAllowed { sender } => write!(f, "sent by {sender}, whom the group's rules did not let do that"),
+            Self::Headless => f.write_str("leaves the group without an admin"),
+            Self::TooManyMembers => f.write_str("makes the group have more members than it may"),
+            Self::GroupDiffers => f.write_str("is not what the group's log adds up to"),
+            Self::NoGroup => f.write_str("missing, and the log tells of it"),
+            Self::Miscounted { counted, stored } => write!(f, "says {stored}, a recount says {counted}"),
             Self::DeviceEpoch { head, account } => write!(f, "the head knows of device epoch {head}, the account is at {account}"),
         }
     }
@@ -193,6 +224,9 @@ struct Walk {
     listed: BTreeSet<(UserId, ConversationId)>,
     cursors: BTreeMap<(DeviceId, ConversationId), Seq>,
     marks: BTreeMap<(DeviceId, ConversationId), Seq>,
+    /// Groups whose devices are still to be marked, up to where.
+    due: BTreeMap<ConversationId, Seq>,
+    group_counts: BTreeMap<UserId, u64>,
 }
 
 /// What is kept of a conversation once its log was read.
@@ -201,6 +235,8 @@ struct Summary {
     /// The last entry and its sender, and the last one by any other device: what each device is owed at most.
     last: Option<(Seq, DeviceId)>,
     last_of_another: Seq,
+    /// Of a group.
+    group: Option<group::Fold>,
 }
 
 impl Summary {
@@ -223,6 +259,11 @@ struct Log {
     last: Option<(Seq, DeviceId)>,
     last_of_another: Seq,
     messages: BTreeMap<(UserId, MessageId), Index>,
+    /// Of a group.
+    group: Option<group::Fold>,
+    /// Members whose rows have come in, and whether the group's own has.
+    members: u64,
+    described: bool,
 }
 
 impl Walk {
@@ -247,7 +288,9 @@ impl Walk {
             }
             Place::Receipt(conversation, user) => {
                 let receipt = decode::<Receipt>(value)?;
-                member(conversation, user)?;
+                if !conversation.may_include(user) {
+                    return Err(Fault::NotMember);
+                }
                 self.log(conversation).receipt(receipt)?;
             }
             Place::Log(conversation, seq) => {
@@ -266,24 +309,25 @@ impl Walk {
                     None => return Err(Fault::IndexedNowhere),
                 }
             }
+            Place::Group(..) | Place::Member(..) | Place::PastMember(..) | Place::Sent(..) => self.of_group(place, value)?,
+            Place::FanOutDue(conversation) | Place::FanOut(conversation) => self.of_job(&place, conversation, value)?,
+            Place::GroupCount(user) => {
+                let Counter(count) = decode(value)?;
+                self.group_counts.insert(user, count);
+            }
             Place::Account(user) => {
                 self.accounts.insert(user, decode(value)?);
             }
-            Place::Chat(user, conversation) => {
-                decode::<ChatRow>(value)?;
-                member(conversation, user)?;
-                self.summary(conversation).ok_or(Fault::EmptyConversation)?;
-                self.listed.insert((user, conversation));
-            }
+            Place::Chat(user, conversation) => self.of_list(user, conversation, value)?,
             Place::Dirty(device, conversation) => {
                 let Counter(upto) = decode(value)?;
-                member(conversation, device.user)?;
+                self.member(conversation, device.user)?;
                 self.within(conversation, Seq(upto))?;
                 self.marks.insert((device, conversation), Seq(upto));
             }
             Place::Cursor(device, conversation) => {
                 let cursor = decode::<Cursor>(value)?;
-                member(conversation, device.user)?;
+                self.member(conversation, device.user)?;
                 self.within(conversation, cursor.upto)?;
                 self.cursors.insert((device, conversation), cursor.upto);
             }
@@ -299,6 +343,59 @@ impl Walk {
             Place::Watcher(..) => decode::<crate::rows::Watcher>(value).map(drop)?,
         }
         Ok(())
+    }
+
+    /// A conversation on a user's list.
+    fn of_list(&mut self, user: UserId, conversation: ConversationId, value: &[u8]) -> Result<(), Fault> {
+        decode::<ChatRow>(value)?;
+        if !conversation.may_include(user) {
+            return Err(Fault::NotMember);
+        }
+        let summary = self.summary(conversation).ok_or(Fault::EmptyConversation)?;
+        if summary.group.as_ref().is_some_and(|group| group.joined(user).is_none()) {
+            return Err(Fault::NotMember);
+        }
+        self.listed.insert((user, conversation));
+        Ok(())
+    }
+
+    /// A row about the marking of a large group's devices.
+    fn of_job(&mut self, place: &Place, conversation: ConversationId, value: &[u8]) -> Result<(), Fault> {
+        if matches!(place, Place::FanOut(_)) {
+            return self.within(conversation, decode::<crate::rows::FanOut>(value)?.upto);
+        }
+        let Counter(upto) = decode(value)?;
+        self.within(conversation, Seq(upto))?;
+        self.due.insert(conversation, Seq(upto));
+        Ok(())
+    }
+
+    /// A row about a group or its members, which comes after its log.
+    fn of_group(&mut self, place: Place, value: &[u8]) -> Result<(), Fault> {
+        self.check_head();
+        let Some(conversation) = place.conversation() else { return Ok(()) };
+        if self.spoilt.contains(&conversation) {
+            return Ok(());
+        }
+        let log = self.log(conversation);
+        let fold = log.group.as_ref().ok_or(Fault::UnknownKey)?;
+        if let Place::Member(_, user) = place {
+            log.members += 1;
+            fold.check_member(user, &decode(value)?)
+        } else if let Place::PastMember(_, user) = place {
+            fold.check_past(user, &decode(value)?)
+        } else if let Place::Sent(_, user) = place {
+            fold.check_sent(user, decode(value)?)
+        } else {
+            log.described = true;
+            fold.check(&decode(value)?)
+        }
+    }
+
+    /// Whether somebody takes part in a conversation, or ever did.
+    fn member(&self, conversation: ConversationId, user: UserId) -> Result<(), Fault> {
+        let ever = |summary: &Summary| summary.group.as_ref().is_none_or(|group| group.ever(user));
+        if conversation.may_include(user) && self.summary(conversation).is_none_or(ever) { Ok(()) } else { Err(Fault::NotMember) }
     }
 
     /// The conversation whose rows are coming in.
@@ -337,25 +434,80 @@ impl Walk {
             let key = crate::rows::index(log.conversation, *sender, *id).key;
             self.problem(key, Some(log.conversation), Fault::NotIndexed);
         }
+        if let Some(fold) = &log.group {
+            let key = crate::rows::group(log.conversation).key;
+            if !fold.is_whole() {
+                self.problem(key, Some(log.conversation), Fault::Headless);
+            }
+            if !log.described || log.members < fold.members().count() as u64 {
+                self.problem(key, Some(log.conversation), Fault::NoGroup);
+            }
+        }
         let head = log.stored.unwrap_or(log.fold);
-        let summary = Summary { head, last: log.last, last_of_another: log.last_of_another };
+        let summary = Summary { head, last: log.last, last_of_another: log.last_of_another, group: log.group };
         self.closed.insert(log.conversation, summary);
     }
 
     fn finish(mut self) -> Report {
         self.close();
         for (conversation, summary) in core::mem::take(&mut self.closed) {
-            if let Err((key, fault)) = self.check_people(conversation, &summary) {
+            let checked = match conversation {
+                ConversationId::Direct(pair) => self.check_people(conversation, pair, &summary),
+                ConversationId::Group(_) => self.check_members(conversation, &summary),
+            };
+            if let Err((key, fault)) = checked {
                 self.problem(key, Some(conversation), fault);
             }
         }
+        self.check_counts();
         self.report
     }
 
+    /// Everybody is in as many groups as is counted for them.
+    fn check_counts(&mut self) {
+        let mut counted: BTreeMap<UserId, u64> = BTreeMap::new();
+        for (user, _) in self.listed.iter().filter(|(_, conversation)| conversation.pair().is_none()) {
+            *counted.entry(*user).or_default() += 1;
+        }
+        for (user, stored) in core::mem::take(&mut self.group_counts) {
+            let counted = counted.remove(&user).unwrap_or_default();
+            if counted != stored {
+                self.problem(crate::rows::group_count(user).key, None, Fault::Miscounted { counted, stored });
+            }
+        }
+        if let Some((user, counted)) = counted.pop_first() {
+            self.problem(crate::rows::group_count(user).key, None, Fault::Miscounted { counted, stored: 0 });
+        }
+    }
+
+    /// All members of a group have it on their lists, and every device of theirs has what is for it, or is marked, or a job will mark it.
+    fn check_members(&self, conversation: ConversationId, summary: &Summary) -> Result<(), (Key, Fault)> {
+        let due = self.due.get(&conversation).copied().unwrap_or_default();
+        for user in summary.group.iter().flat_map(group::Fold::members) {
+            if !self.listed.contains(&(user, conversation)) {
+                return Err((crate::rows::chat(user, conversation).key, Fault::NotListed));
+            }
+            let Some(account) = self.accounts.get(&user) else { continue };
+            for device in account.devices.iter().map(|device| DeviceId { user, serial: device.serial }) {
+                self.check_owed(conversation, device, summary.owed(device), due)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_owed(&self, conversation: ConversationId, device: DeviceId, owed: Seq, due: Seq) -> Result<(), (Key, Fault)> {
+        let cursor = self.cursors.get(&(device, conversation)).copied().unwrap_or_default();
+        let mark = self.marks.get(&(device, conversation)).copied().unwrap_or_default();
+        if owed > cursor && owed > mark && owed > due {
+            return Err((crate::rows::dirty(device, conversation).key, Fault::NotMarked { cursor, owed }));
+        }
+        Ok(())
+    }
+
     /// Both people have the conversation on their lists, and every device of theirs has what is for it, or is marked.
-    fn check_people(&self, conversation: ConversationId, summary: &Summary) -> Result<(), (Key, Fault)> {
+    fn check_people(&self, conversation: ConversationId, pair: Pair, summary: &Summary) -> Result<(), (Key, Fault)> {
         for side in [Side::Low, Side::High] {
-            let user = conversation.pair().user(side);
+            let user = pair.user(side);
             if !self.listed.contains(&(user, conversation)) {
                 return Err((crate::rows::chat(user, conversation).key, Fault::NotListed));
             }
@@ -368,12 +520,7 @@ impl Walk {
             // A device that was linked after the last message is owed nothing yet.
             for device in account.devices.iter().filter(|device| device.epoch <= known) {
                 let device = DeviceId { user, serial: device.serial };
-                let owed = summary.owed(device);
-                let cursor = self.cursors.get(&(device, conversation)).copied().unwrap_or_default();
-                let mark = self.marks.get(&(device, conversation)).copied().unwrap_or_default();
-                if owed > cursor && owed > mark {
-                    return Err((crate::rows::dirty(device, conversation).key, Fault::NotMarked { cursor, owed }));
-                }
+                self.check_owed(conversation, device, summary.owed(device), Seq::START)?;
             }
         }
         Ok(())
@@ -388,7 +535,18 @@ impl Walk {
 
 impl Log {
     fn new(conversation: ConversationId) -> Self {
-        Self { conversation, stored: None, fold: Head::EMPTY, last: None, last_of_another: Seq::START, messages: BTreeMap::new() }
+        let group = conversation.pair().is_none().then(group::Fold::default);
+        Self {
+            conversation,
+            stored: None,
+            fold: Head::EMPTY,
+            last: None,
+            last_of_another: Seq::START,
+            messages: BTreeMap::new(),
+            group,
+            members: 0,
+            described: false,
+        }
     }
 
     fn receipt(&self, receipt: Receipt) -> Result<(), Fault> {
@@ -410,7 +568,17 @@ impl Log {
         if seq != before.seq.next() {
             return Err(Fault::Gap { missing: before.seq.next() });
         }
-        let side = self.conversation.pair().side(sender.user).ok_or(Fault::Stranger { sender: sender.user })?;
+        let side = match (self.conversation, &mut self.group) {
+            (ConversationId::Direct(pair), _) => pair.side(sender.user).ok_or(Fault::Stranger { sender: sender.user })?,
+            (ConversationId::Group(_), Some(group)) => {
+                if group.entry(seq, sender.user, &content)? {
+                    Side::High
+                } else {
+                    Side::Low
+                }
+            }
+            (ConversationId::Group(_), None) => unreachable!("a group's log is folded as one"),
+        };
         if at < before.at {
             return Err(Fault::TimeWentBack { before: before.at, at });
         }
@@ -440,8 +608,18 @@ impl Log {
 
 fn in_log(place: &Place, conversation: ConversationId) -> bool {
     match place {
-        Place::Head(of) | Place::Receipt(of, _) | Place::Log(of, _) | Place::Index(of, ..) => *of == conversation,
-        Place::Account(_)
+        Place::Head(of)
+        | Place::Receipt(of, _)
+        | Place::Log(of, _)
+        | Place::Index(of, ..)
+        | Place::Group(of)
+        | Place::Member(of, _)
+        | Place::PastMember(of, _)
+        | Place::Sent(of, _) => *of == conversation,
+        Place::FanOutDue(_)
+        | Place::FanOut(_)
+        | Place::GroupCount(_)
+        | Place::Account(_)
         | Place::Chat(..)
         | Place::Contact(..)
         | Place::Block(..)
@@ -462,10 +640,6 @@ fn in_log(place: &Place, conversation: ConversationId) -> bool {
 
 fn decode<R: Row>(value: &[u8]) -> Result<R, Fault> {
     R::decode(value).map_err(Fault::Damaged)
-}
-
-fn member(conversation: ConversationId, user: UserId) -> Result<(), Fault> {
-    conversation.pair().side(user).map(drop).ok_or(Fault::NotMember)
 }
 
 /// The digest of a content, computed anew from what is stored.

@@ -165,6 +165,11 @@ impl<'a> View<'a> {
         self.write(Write::Max(at.key, least));
     }
 
+    /// The counter is more by so much from now on, wrapping; for less, by the two's complement.
+    pub fn add(&mut self, at: &At<Counter>, more: u64) {
+        self.write(Write::Add(at.key, more));
+    }
+
     /// The counter is more by one from now on, and whoever watches it is told.
     pub fn ring(&mut self, at: &At<Counter>) {
         // Once a transaction is enough: nobody can look in between.

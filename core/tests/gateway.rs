@@ -138,7 +138,7 @@ impl Bench {
         id[..4].copy_from_slice(&request.to_be_bytes());
         let content = Content::shared(1, vec![7; bytes]).unwrap();
         let (to, id) = (Target::Id(to), MessageId(id));
-        self.frame(conn, ClientFrame::Send { request: RequestId(request), attempt: 0, to, id, content });
+        self.frame(conn, ClientFrame::Send { request: RequestId(request), attempt: 0, to, id, content, roster: 0 });
     }
 
     fn told(&self, conn: u64) -> Vec<&ServerFrame> {
@@ -496,7 +496,7 @@ fn a_device_that_is_written_to_in_more_conversations_than_a_session_keeps_gets_a
         let account = Account { phone, devices, next_serial: 2, device_epoch: 1, privacy: Privacy::Nobody };
         bench.rows.0.insert(rows::account(UserId(peer)).key, account.encode());
         let content = Content::shared(1, vec![7]).unwrap();
-        let send = Command::Send { from: device(peer), conversation: talk(1, peer), id: MessageId([1; 16]), content };
+        let send = Command::Send { from: device(peer), conversation: talk(1, peer), id: MessageId([1; 16]), content, roster: 0 };
         bench.rows.execute(&Arc::new(Batch { now: NOW, commands: vec![send] }));
     }
     bench.input(Input::Bell);

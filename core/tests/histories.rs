@@ -79,7 +79,7 @@ fn account() -> impl Strategy<Value = Command> {
 fn message() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => (pair(), 0_u8..30, content()).prop_map(|((from, to), id, content)| {
-            Command::Send { from, conversation: talk(from.user, to), id: id_of(&format!("m{id}")), content }
+            Command::Send { from, conversation: talk(from.user, to), id: id_of(&format!("m{id}")), content, roster: 0 }
         }),
         6 => (pair(), position(), position()).prop_map(|((device, with), delivered, read)| acknowledge(device, with, delivered, read)),
         2 => (pair(), proptest::option::of(position())).prop_map(|((device, with), after)| {

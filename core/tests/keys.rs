@@ -4,7 +4,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one layout among many")]
 
 use doubletick_core::frame::UserList;
-use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, GatewayId, GroupId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use doubletick_core::rows::{self, Place, Topic};
 use doubletick_core::store::{Key, Scan};
 use proptest::prelude::*;
@@ -32,7 +32,10 @@ fn device() -> impl Strategy<Value = DeviceId> {
 }
 
 fn conversation() -> impl Strategy<Value = ConversationId> {
-    (user(), user()).prop_filter_map("two people", |(one, other)| ConversationId::direct(one, other))
+    prop_oneof![
+        (user(), user()).prop_filter_map("two people", |(one, other)| ConversationId::direct(one, other)),
+        message().prop_map(|MessageId(id)| ConversationId::Group(GroupId(id))),
+    ]
 }
 
 fn message() -> impl Strategy<Value = MessageId> {
@@ -64,6 +67,13 @@ fn place() -> impl Strategy<Value = Place> {
         (conversation(), user()).prop_map(|(c, u)| Place::Receipt(c, u)),
         (conversation(), number()).prop_map(|(c, n)| Place::Log(c, Seq(n))),
         (conversation(), user(), message()).prop_map(|(c, u, m)| Place::Index(c, u, m)),
+        conversation().prop_map(Place::Group),
+        (conversation(), user()).prop_map(|(c, u)| Place::Member(c, u)),
+        (conversation(), user()).prop_map(|(c, u)| Place::PastMember(c, u)),
+        (conversation(), user()).prop_map(|(c, u)| Place::Sent(c, u)),
+        conversation().prop_map(Place::FanOutDue),
+        conversation().prop_map(Place::FanOut),
+        user().prop_map(Place::GroupCount),
         user().prop_map(Place::Account),
         (user(), conversation()).prop_map(|(u, c)| Place::Chat(u, c)),
         (user(), user()).prop_map(|(a, b)| Place::Contact(a, b)),
@@ -89,6 +99,13 @@ fn key_of(place: &Place) -> Key {
         Place::Receipt(c, u) => rows::receipt(*c, *u).key,
         Place::Log(c, s) => rows::log(*c, *s).key,
         Place::Index(c, u, m) => rows::index(*c, *u, *m).key,
+        Place::Group(c) => rows::group(*c).key,
+        Place::Member(c, u) => rows::member(*c, *u).key,
+        Place::PastMember(c, u) => rows::past_member(*c, *u).key,
+        Place::Sent(c, u) => rows::sent(*c, *u).key,
+        Place::FanOutDue(c) => rows::fan_out_due(*c).key,
+        Place::FanOut(c) => rows::fan_out(*c).key,
+        Place::GroupCount(u) => rows::group_count(*u).key,
         Place::Account(u) => rows::account(*u).key,
         Place::Chat(u, c) => rows::chat(*u, *c).key,
         Place::Contact(a, b) => rows::contact(*a, *b).key,
@@ -126,6 +143,23 @@ fn run_of(place: &Place) -> Option<Run> {
             (Place::Account(u), Place::Chat(v, _)) => u == v,
             _ => false,
         }),
+        Place::Member(c, after) => (rows::members(*c, Some(*after), 9), |at, other| match (at, other) {
+            (Place::Member(c, after), Place::Member(d, user)) => c == d && user > after,
+            _ => false,
+        }),
+        Place::Group(c) => (rows::members(*c, None, 9), |at, other| match (at, other) {
+            (Place::Group(c), Place::Member(d, _)) => c == d,
+            _ => false,
+        }),
+        Place::GroupCount(u) => (rows::groups(*u), |at, other| match (at, other) {
+            (Place::GroupCount(u), Place::Chat(v, c)) => u == v && c.pair().is_none(),
+            _ => false,
+        }),
+        Place::FanOutDue(after) => (rows::fan_outs(Some(*after), 9), |at, other| match (at, other) {
+            (Place::FanOutDue(after), Place::FanOutDue(c)) => c > after,
+            _ => false,
+        }),
+        Place::FanOut(_) => (rows::fan_outs(None, 9), |_, other| matches!(other, Place::FanOutDue(_))),
         Place::Contact(u, _) => (rows::listed(*u, UserList::Contacts), |at, other| match (at, other) {
             (Place::Contact(u, _), Place::Contact(v, _)) => u == v,
             _ => false,
@@ -226,7 +260,9 @@ proptest! {
 #[test]
 fn every_run_of_a_small_world_holds_exactly_its_rows() {
     let users = [UserId(0), UserId(1), UserId(0xff), UserId(0x100), UserId(u64::MAX - 1), UserId(u64::MAX)];
-    let conversations = [(0, 1), (0, 4), (1, 4), (4, 5), (0, 5)].map(|(a, b)| ConversationId::direct(users[a], users[b]).unwrap());
+    let direct = [(0, 1), (0, 4), (1, 4), (4, 5), (0, 5)].map(|(a, b)| ConversationId::direct(users[a], users[b]).unwrap());
+    let groups = [[0; 16], [0xff; 16], [1; 16]].map(|id| ConversationId::Group(GroupId(id)));
+    let conversations: Vec<_> = direct.into_iter().chain(groups).collect();
     let seqs = [0, 1, 2, 255, 256, u64::MAX - 1, u64::MAX].map(Seq);
     let mut places = vec![];
     for user in users {
@@ -236,18 +272,22 @@ fn every_run_of_a_small_world_holds_exactly_its_rows() {
         places.push(Place::Bell(GatewayId(user.0)));
         places.extend(users.map(|other| Place::Contact(user, other)));
         places.extend(users.map(|other| Place::Block(user, other)));
-        places.extend(conversations.map(|c| Place::Chat(user, c)));
+        places.extend(conversations.iter().map(|c| Place::Chat(user, *c)));
+        places.push(Place::GroupCount(user));
         for device in [0, 1, u16::MAX].map(|serial| DeviceId { user, serial }) {
             places.extend([Place::Device(device), Place::Session(device)]);
-            places.extend(conversations.map(|c| Place::Dirty(device, c)));
-            places.extend(conversations.map(|c| Place::Cursor(device, c)));
+            places.extend(conversations.iter().map(|c| Place::Dirty(device, *c)));
+            places.extend(conversations.iter().map(|c| Place::Cursor(device, *c)));
             places.extend(users.map(|watched| Place::Watcher(watched, device)));
             places.extend(users.map(|gateway| Place::SessionOf(GatewayId(gateway.0), device)));
             places.extend(users.map(|gateway| Place::Wake(GatewayId(gateway.0), device, Topic::Removed)));
         }
     }
     for c in conversations {
-        places.push(Place::Head(c));
+        places.extend([Place::Head(c), Place::Group(c), Place::FanOutDue(c), Place::FanOut(c)]);
+        places.extend(users.map(|user| Place::Member(c, user)));
+        places.extend(users.map(|user| Place::PastMember(c, user)));
+        places.extend(users.map(|user| Place::Sent(c, user)));
         places.extend(seqs.map(|seq| Place::Log(c, seq)));
         places.extend(users.map(|user| Place::Receipt(c, user)));
         places.extend(users.map(|user| Place::Index(c, user, MessageId([0xff; 16]))));

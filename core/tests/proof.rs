@@ -67,7 +67,7 @@ impl Story {
         let before = self.world.row(&rows::head(self.talk)).unwrap();
         let content = doubletick_core::content::Content::shared(1, text.as_bytes()).unwrap();
         let seq = before.seq.next();
-        let side = self.talk.pair().side(sender.user);
+        let side = self.talk.pair().unwrap().side(sender.user);
         let tally = side.map_or(before.tally, |side| before.tally.with(side));
         let mut entry = LogEntry { sender, id: id_of(text), at: before.at, chain: Digest::START, tally, content: (&content).into() };
         edit(&mut entry);

@@ -8,9 +8,10 @@
 #[path = "world/cases.rs"]
 mod world;
 
+use doubletick_core::change::Settings;
 use doubletick_core::content::{Body, Entry};
 use doubletick_core::frame::Privacy;
-use doubletick_core::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, Digest, GatewayId, GroupId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use doubletick_core::rows::*;
 use doubletick_core::store::Key;
 use doubletick_core::time::Timestamp;
@@ -62,6 +63,13 @@ fn examples(check: &mut impl Check) {
     }
     check.row("chat", &ChatRow { since: AT });
     check.row("listed", &Listed { since: AT });
+    let settings = Settings { admins_add: true, admins_edit: false, admins_post: true, limit: 20 };
+    check.row("group", &Group { name: "a group".into(), avatar: b"a picture".into(), settings, members: 3, admins: 1, epoch: 9 });
+    check.row("group_bare", &Group { name: "g".into(), avatar: vec![], settings: Settings::default(), members: 1, admins: 1, epoch: 1 });
+    check.row("member", &Member { admin: true, joined: Seq(5), since: AT });
+    let span = |joined, left| Span { joined: Seq(joined), left: Seq(left), device_epoch: 3 };
+    check.row("past_member", &PastMember { spans: vec![span(1, 4), span(9, 12)] });
+    check.row("fan_out", &FanOut { upto: Seq(5), after: DEVICE.user });
     check.row("device", &Device { secret: digest(3), expires: AT, previous: None });
     check.row("device_renewed", &Device { secret: digest(3), expires: AT, previous: Some((digest(4), AT)) });
     check.row("cursor", &Cursor { upto: Seq(5) });
@@ -163,12 +171,34 @@ fn every_layout_of_a_key_is_written_as_ever() {
     assert_eq!(golden("keys.hex", &lines.join("\n")), lines.join("\n"));
 }
 
+#[test]
+fn every_layout_of_a_key_of_a_group_is_written_as_ever() {
+    let conversation = ConversationId::Group(GroupId(*b"a group's number"));
+    let user = UserId(3);
+    let keys = [
+        head(conversation).key,
+        log(conversation, Seq(5)).key,
+        index(conversation, user, id()).key,
+        group(conversation).key,
+        member(conversation, user).key,
+        past_member(conversation, user).key,
+        sent(conversation, user).key,
+        fan_out_due(conversation).key,
+        fan_out(conversation).key,
+        chat(user, conversation).key,
+        group_count(user).key,
+        cursor(DEVICE, conversation).key,
+    ];
+    let lines: Vec<String> = keys.iter().map(|key| hex(key.as_bytes())).collect();
+    assert_eq!(golden("keys_of_groups.hex", &lines.join("\n")), lines.join("\n"));
+}
+
 /// Reads some bytes as every kind of row; which kinds take them.
 fn decode_all(bytes: &[u8]) -> Vec<bool> {
     fn taken<R: Row>(bytes: &[u8]) -> bool {
         R::decode(bytes).is_ok()
     }
-    let readers: [fn(&[u8]) -> bool; 17] = [
+    let readers: [fn(&[u8]) -> bool; 21] = [
         taken::<Head>,
         taken::<LogEntry>,
         taken::<Index>,
@@ -185,6 +215,10 @@ fn decode_all(bytes: &[u8]) -> Vec<bool> {
         taken::<StoredWake>,
         taken::<Lease>,
         taken::<Watcher>,
+        taken::<Group>,
+        taken::<Member>,
+        taken::<PastMember>,
+        taken::<FanOut>,
         taken::<Counter>,
     ];
     readers.iter().map(|read| read(bytes)).collect()
@@ -226,7 +260,7 @@ proptest! {
     #![proptest_config(world::cases(256))]
 
     #[test]
-    fn arbitrary_bytes_are_never_a_panic(kind in 0_u8..20, mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_are_never_a_panic(kind in 0_u8..24, mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         drop(decode_all(&bytes));
         bytes.splice(0..0, [1, 0, kind]);
         drop(decode_all(&bytes));

@@ -123,7 +123,7 @@ impl World<'_> {
             3 => ClientFrame::AskReceipts { of: vec![conversation] },
             _ => {
                 let (id, content) = self.hostile_message(device, conversation, 0);
-                ClientFrame::Send { request, attempt: 1 << 20, to: Target::Id(conversation), id, content }
+                ClientFrame::Send { request, attempt: 1 << 20, to: Target::Id(conversation), id, content, roster: 0 }
             }
         })
     }
@@ -154,7 +154,7 @@ impl World<'_> {
             14 => ClientFrame::SetPrivacy { request, privacy: Privacy::Everyone },
             15 => {
                 let to = Target::Handle(Handle(u32::MAX - 1));
-                ClientFrame::Send { request, attempt: 0, to, id: MessageId([0; 16]), content: self.plain() }
+                ClientFrame::Send { request, attempt: 0, to, id: MessageId([0; 16]), content: self.plain(), roster: 0 }
             }
             16 => return self.flood(device, conversation),
             17 => return (0..64).map(|_| ClientFrame::Ping).collect(),
@@ -168,7 +168,7 @@ impl World<'_> {
             21 => return self.one_name_for_two(device, conversation),
             22 => {
                 let (id, content) = self.hostile_message(device, conversation, 0);
-                ClientFrame::Send { request, attempt: u32::MAX, to, id, content }
+                ClientFrame::Send { request, attempt: u32::MAX, to, id, content, roster: 0 }
             }
             _ => {
                 let id = MessageId([9; 16]);
@@ -178,6 +178,7 @@ impl World<'_> {
                     to: strangers.unwrap_or(Target::Handle(Handle(99))),
                     id,
                     content: self.plain(),
+                    roster: 0,
                 }
             }
         };
@@ -200,7 +201,7 @@ impl World<'_> {
         for nth in 0..80 {
             let (id, content) = self.hostile_message(device, conversation, nth);
             let request = self.request_of(device);
-            frames.push(ClientFrame::Send { request, attempt: 1 << 20, to: Target::Id(conversation), id, content });
+            frames.push(ClientFrame::Send { request, attempt: 1 << 20, to: Target::Id(conversation), id, content, roster: 0 });
         }
         frames
     }
@@ -212,7 +213,7 @@ impl World<'_> {
         let mut frames = vec![];
         for content in contents {
             let request = self.request_of(device);
-            frames.push(ClientFrame::Send { request, attempt: 1 << 20, to: Target::Id(conversation), id, content });
+            frames.push(ClientFrame::Send { request, attempt: 1 << 20, to: Target::Id(conversation), id, content, roster: 0 });
         }
         frames
     }

@@ -150,7 +150,7 @@ impl Names {
                 let about = Subject::Upto(of, *delivered);
                 request.map_or(about, |request| self.asked(link, request, about))
             }),
-            ClientFrame::Fetch { request, of, .. } => {
+            ClientFrame::Fetch { request, of, .. } | ClientFrame::AskRoster { request, of, .. } => {
                 self.conversation(link, *of).map(|of| self.asked(link, *request, Subject::Conversation(of)))
             }
             ClientFrame::Typing { to, .. } => self.conversation(link, *to).map(Subject::Conversation),
@@ -180,7 +180,7 @@ impl Names {
                 })
             }
             ServerFrame::Refused { request, .. } => request.and_then(|request| self.answered(link, request)),
-            ServerFrame::Done { request, .. } => self.answered(link, *request),
+            ServerFrame::Done { request, .. } | ServerFrame::Roster { request, .. } => self.answered(link, *request),
             ServerFrame::Deliver { of, entries } => {
                 return self.conversation(link, *of).map_or_else(Vec::new, |of| delivered(of, entries));
             }
@@ -218,7 +218,10 @@ fn of_command(command: &Command) -> Option<Subject> {
         Command::InSession { command, .. } => of_command(command),
         Command::Send { conversation, id, .. } => Some(Subject::Message(*conversation, *id, None)),
         Command::Acknowledge { conversation, delivered, .. } => Some(Subject::Upto(*conversation, *delivered)),
-        Command::ReadLog { conversation, .. } | Command::Typing { conversation, .. } => Some(Subject::Conversation(*conversation)),
+        Command::ReadLog { conversation, .. }
+        | Command::Typing { conversation, .. }
+        | Command::AskRoster { conversation, .. }
+        | Command::FanOut { conversation } => Some(Subject::Conversation(*conversation)),
         Command::OpenSession { device, .. } | Command::EndSession { device, .. } | Command::RemoveDevice { device } => {
             Some(Subject::User(device.user))
         }
@@ -238,6 +241,7 @@ fn of_command(command: &Command) -> Option<Subject> {
         | Command::Begin { .. }
         | Command::RenewLease { .. }
         | Command::ReadLeases
+        | Command::ReadFanOuts
         | Command::Reap { .. } => None,
     }
 }

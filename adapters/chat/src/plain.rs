@@ -187,7 +187,7 @@ async fn done(client: &Client, line: Line, to: &mut Option<Phone>) -> Result<Opt
 
 async fn peer(client: &Client, phone: &Phone) -> Result<doubletick_client::UserId, Failure> {
     let conversation = client.conversation(phone).await?;
-    Ok(conversation.pair().peer(client.account().device.user).expect("it is one of this user's conversations"))
+    Ok(conversation.peer(client.account().device.user).expect("it is one of this user's conversations"))
 }
 
 fn understand(bytes: &[u8]) -> Result<Line, String> {
@@ -403,7 +403,7 @@ impl<'a, W: AsyncWrite + Unpin> Printer<'a, W> {
     }
 
     fn phone(&self, conversation: ConversationId) -> Result<Option<Phone>, Failure> {
-        let peer = conversation.pair().peer(self.client.account().device.user).expect("it is one of this user's conversations");
+        let peer = conversation.peer(self.client.account().device.user).expect("it is one of this user's conversations");
         Ok(self.client.person(peer)?.phone)
     }
 

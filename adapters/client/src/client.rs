@@ -418,7 +418,9 @@ impl Client {
             match self.hear(waits).await? {
                 Answer::Refused(reject) => return Err(RequestError::Refused(reject)),
                 Answer::Lost => {}
-                answer @ (Answer::Done | Answer::Users(_) | Answer::Chats(..) | Answer::Page(..)) => return Ok(answer),
+                answer @ (Answer::Done | Answer::Users(_) | Answer::Chats(..) | Answer::Page(..) | Answer::Roster { .. }) => {
+                    return Ok(answer);
+                }
             }
         }
     }
@@ -551,5 +553,13 @@ pub fn refusal(reject: Reject) -> &'static str {
         Reject::Damaged => "the server cannot read something that this needs",
         Reject::Nonsense => "that makes no sense",
         Reject::NotAllowed => "one of you has blocked the other",
+        Reject::NotAdmin => "only an admin of the group may do that",
+        Reject::GroupFull { .. } => "the group would have more members than it may",
+        Reject::AlreadyMember => "somebody who was to be added is a member of the group",
+        Reject::NoSuchMember => "the user is no member of the group",
+        Reject::LastAdmin => "the group would be left without an admin",
+        Reject::GroupExists => "there is a group of this name",
+        Reject::StaleRoster { .. } => "the group has other members or devices than the message was made for",
+        Reject::TooManyGroups => "somebody who was to be added is in too many groups",
     }
 }

@@ -306,7 +306,7 @@ impl Driver {
             }
             Some(Command::Compose(outgoing, stored)) => {
                 self.composed.insert(outgoing.id, stored);
-                let peer = outgoing.conversation.pair().peer(self.me.user);
+                let peer = outgoing.conversation.peer(self.me.user);
                 self.machine.handle_input(now, Input::Compose(outgoing));
                 if let Some(peer) = peer {
                     self.unsaved.push(Job::User(peer, UserChange::WrittenTo));
@@ -339,6 +339,10 @@ impl Driver {
     }
 
     fn changed(&mut self, change: Change) {
+        // Groups are stored and acknowledged as any conversation, and not shown.
+        if change.conversation().is_some_and(|conversation| conversation.pair().is_none()) {
+            return;
+        }
         match change {
             Change::Message { conversation, own, id, .. } => {
                 match self.shared.storage.message(conversation, own, id) {
@@ -363,7 +367,7 @@ impl Driver {
 
     /// Somebody has written. Whoever does so may have made this user a contact, who may see what was hidden before.
     fn heard_from(&mut self, conversation: ConversationId) {
-        let Some(peer) = conversation.pair().peer(self.me.user) else { return };
+        let Some(peer) = conversation.peer(self.me.user) else { return };
         self.find_chores_about(peer);
         if self.hidden.remove(&peer) {
             let now = self.clock.now();

@@ -6,7 +6,7 @@ use crate::generated::client_frame::Frame;
 use crate::parts::{self, at_most, conversation, conversation_name, device, fixed, phone, serial, target_fields, user};
 use doubletick_core::content::{Body, Content, Parts};
 use doubletick_core::frame::{ClientFrame, Privacy, RequestId, Target, UserList};
-use doubletick_core::id::{DeviceId, MessageId, Secret, Seq};
+use doubletick_core::id::{DeviceId, MessageId, Secret, Seq, UserId};
 use doubletick_core::limits;
 
 /// Writes a frame after what the buffer holds.
@@ -32,7 +32,9 @@ fn write(frame: &ClientFrame) -> Frame {
         ClientFrame::Hello { device, secret, run } => {
             Frame::Hello(pb::Hello { user: Some(device.user.0), serial: device.serial.into(), secret: secret.0.to_vec(), run: *run })
         }
-        ClientFrame::Send { request, attempt, to, id, content } => Frame::Send(write_send(*request, *attempt, *to, *id, content)),
+        ClientFrame::Send { request, attempt, to, id, content, roster } => {
+            Frame::Send(pb::Send { request: request.0, attempt: *attempt, roster: *roster, ..write_send(*to, *id, content) })
+        }
         ClientFrame::Ack { request, of, delivered, read } => {
             let (handle, conversation) = target_fields(*of);
             Frame::Ack(pb::Ack { handle, conversation, delivered: delivered.0, read: read.0, request: request.map(|it| it.0) })
@@ -54,6 +56,10 @@ fn write(frame: &ClientFrame) -> Frame {
             Frame::FindUsers(pb::FindUsers { request: request.0, phones: phones.iter().map(|phone| phone.as_str().into()).collect() })
         }
         ClientFrame::AskUser { request, user } => Frame::AskUser(pb::AskUser { request: request.0, user: Some(user.0) }),
+        ClientFrame::AskRoster { request, of, after } => {
+            let (handle, conversation) = target_fields(*of);
+            Frame::AskRoster(pb::AskRoster { request: request.0, handle, conversation, after: after.map(|user| user.0) })
+        }
         ClientFrame::ListChats { request, after } => {
             Frame::ListChats(pb::ListChats { request: request.0, after: after.map(conversation_name) })
         }
@@ -102,6 +108,9 @@ fn read(frame: Frame) -> Result<ClientFrame, WireError> {
             ClientFrame::FindUsers { request: RequestId(it.request), phones }
         }
         Frame::AskUser(it) => ClientFrame::AskUser { request: RequestId(it.request), user: user(it.user)? },
+        Frame::AskRoster(it) => {
+            ClientFrame::AskRoster { request: RequestId(it.request), of: target(it.handle, it.conversation)?, after: it.after.map(UserId) }
+        }
         Frame::ListChats(it) => ClientFrame::ListChats { request: RequestId(it.request), after: it.after.map(conversation).transpose()? },
         Frame::SetListed(it) => {
             let list = read_list(it.list)?;
@@ -122,6 +131,7 @@ fn request_of(frame: &Frame) -> Option<RequestId> {
         Frame::Fetch(it) => Some(RequestId(it.request)),
         Frame::FindUsers(it) => Some(RequestId(it.request)),
         Frame::AskUser(it) => Some(RequestId(it.request)),
+        Frame::AskRoster(it) => Some(RequestId(it.request)),
         Frame::ListChats(it) => Some(RequestId(it.request)),
         Frame::SetListed(it) => Some(RequestId(it.request)),
         Frame::SetPrivacy(it) => Some(RequestId(it.request)),
@@ -131,7 +141,8 @@ fn request_of(frame: &Frame) -> Option<RequestId> {
     }
 }
 
-fn write_send(request: RequestId, attempt: u32, to: Target, id: MessageId, content: &Content) -> pb::Send {
+/// What a message is, but for the numbers of the request.
+fn write_send(to: Target, id: MessageId, content: &Content) -> pb::Send {
     let (handle, conversation) = target_fields(to);
     let (kind, body, bodies) = match content.parts() {
         Parts::Shared(body) => (body.kind, Some(body.bytes.to_vec()), Vec::new()),
@@ -149,7 +160,7 @@ fn write_send(request: RequestId, attempt: u32, to: Target, id: MessageId, conte
                 .collect(),
         ),
     };
-    pb::Send { request: request.0, handle, conversation, id: id.0.to_vec(), kind, body, bodies, attempt }
+    pb::Send { handle, conversation, id: id.0.to_vec(), kind, body, bodies, ..pb::Send::default() }
 }
 
 fn read_send(it: pb::Send) -> Result<ClientFrame, WireError> {
@@ -162,7 +173,7 @@ fn read_send(it: pb::Send) -> Result<ClientFrame, WireError> {
         None => Parts::PerDevice(it.bodies.into_iter().map(device_body).collect::<Result<_, _>>()?),
     };
     let content = Content::new(parts).map_err(|error| WireError::new("body", Problem::Content(error)))?;
-    Ok(ClientFrame::Send { request: RequestId(it.request), attempt: it.attempt, to, id, content })
+    Ok(ClientFrame::Send { request: RequestId(it.request), attempt: it.attempt, to, id, content, roster: it.roster })
 }
 
 fn device_body(it: pb::DeviceBody) -> Result<(DeviceId, Body), WireError> {

@@ -11,7 +11,7 @@
 
 mod client;
 mod error;
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "written by prost-build")]
+#[allow(missing_docs, unreachable_pub, dead_code, clippy::all, reason = "written by prost-build, also for bodies, which core reads by itself")]
 #[rustfmt::skip]
 mod generated;
 mod parts;

@@ -5,7 +5,7 @@ use crate::generated as pb;
 use crate::generated::entry::Sender as PbSender;
 use doubletick_core::content::Body;
 use doubletick_core::frame::{Delivery, Handle, Sender, Target};
-use doubletick_core::id::{ConversationId, DeviceId, MessageId, Phone, Seq, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, GroupId, MessageId, Phone, Seq, UserId};
 use doubletick_core::limits;
 use doubletick_core::time::Timestamp;
 
@@ -54,6 +54,13 @@ pub(crate) fn phone(text: &str) -> Result<Phone, WireError> {
 }
 
 pub(crate) fn conversation(name: pb::Conversation) -> Result<ConversationId, WireError> {
+    if let Some(group) = name.group {
+        // Either form, never both.
+        if name.low.is_some() || name.high.is_some() {
+            return Err(WireError::new("group", Problem::Forbidden));
+        }
+        return Ok(ConversationId::Group(GroupId(fixed(&group, "group")?)));
+    }
     let low = name.low.ok_or(WireError::new("low", Problem::Missing))?;
     let high = name.high.ok_or(WireError::new("high", Problem::Missing))?;
     let ordered = (low < high).then(|| ConversationId::direct(UserId(low), UserId(high))).flatten();
@@ -61,8 +68,13 @@ pub(crate) fn conversation(name: pb::Conversation) -> Result<ConversationId, Wir
 }
 
 pub(crate) fn conversation_name(conversation: ConversationId) -> pb::Conversation {
-    let [low, high] = conversation.pair().users();
-    pb::Conversation { low: Some(low.0), high: Some(high.0) }
+    match conversation {
+        ConversationId::Direct(pair) => {
+            let [low, high] = pair.users();
+            pb::Conversation { low: Some(low.0), high: Some(high.0), group: None }
+        }
+        ConversationId::Group(GroupId(id)) => pb::Conversation { low: None, high: None, group: Some(id.to_vec()) },
+    }
 }
 
 /// The two fields that name a conversation in most frames; `None` where both are absent.
@@ -102,6 +114,7 @@ fn delivery(seq: u64, entry: pb::Entry) -> Result<Delivery, WireError> {
     let from = match entry.sender {
         Some(PbSender::Peer(number)) => Sender::Peer(sender_serial(number, "peer")?),
         Some(PbSender::Own(number)) => Sender::Own(sender_serial(number, "own")?),
+        Some(PbSender::Member(it)) => Sender::Member(device(it.user, it.serial)?),
         None => return Err(WireError::new("sender", Problem::Missing)),
     };
     let id = MessageId(fixed(&entry.id, "id")?);
@@ -128,6 +141,7 @@ fn entry(delivery: &Delivery) -> pb::Entry {
     let sender = match delivery.from {
         Sender::Peer(serial) => PbSender::Peer(serial.into()),
         Sender::Own(serial) => PbSender::Own(serial.into()),
+        Sender::Member(device) => PbSender::Member(pb::MemberDevice { user: Some(device.user.0), serial: device.serial.into() }),
     };
     pb::Entry {
         sender: Some(sender),

@@ -7,7 +7,7 @@ use crate::generated::entry::Sender as EntrySender;
 use crate::generated::presence::State;
 use crate::generated::server_frame::Frame;
 use crate::parts::{self, at_most, conversation, conversation_name, required_target, serial, target, target_fields, user};
-use doubletick_core::frame::{Chat, CloseReason, Delivery, Presence, RequestId, ServerFrame, Target, UserCard};
+use doubletick_core::frame::{Chat, CloseReason, Delivery, Presence, RequestId, RosterEntry, ServerFrame, Target, UserCard};
 use doubletick_core::id::Seq;
 use doubletick_core::limits;
 use doubletick_core::reject::Reject;
@@ -67,6 +67,13 @@ fn write(frame: &ServerFrame) -> Frame {
         ServerFrame::Chats { request, chats, more } => {
             Frame::Chats(pb::Chats { request: request.0, chats: chats.iter().map(write_chat).collect(), more: *more })
         }
+        ServerFrame::Roster { request, name, epoch, members, more } => Frame::Roster(pb::Roster {
+            request: request.0,
+            name: name.clone(),
+            epoch: *epoch,
+            members: members.iter().map(write_member).collect(),
+            more: *more,
+        }),
         ServerFrame::Done { request, expires } => Frame::Done(pb::Done { request: request.0, expires: expires.millis() }),
         ServerFrame::Pong => Frame::Pong(pb::Pong {}),
         ServerFrame::Goodbye { reason, retry_after } => {
@@ -112,6 +119,11 @@ fn read(frame: Frame) -> Result<ServerFrame, WireError> {
             let chats = chats.into_iter().map(read_chat).collect::<Result<_, _>>()?;
             ServerFrame::Chats { request: RequestId(it.request), chats, more: it.more }
         }
+        Frame::Roster(it) => {
+            let members = at_most(limits::PAGE_MEMBERS as usize, it.members, "members")?;
+            let members = members.into_iter().map(read_member).collect::<Result<_, _>>()?;
+            ServerFrame::Roster { request: RequestId(it.request), name: it.name, epoch: it.epoch, members, more: it.more }
+        }
         Frame::Done(it) => ServerFrame::Done { request: RequestId(it.request), expires: Timestamp::from_millis(it.expires) },
         Frame::Pong(pb::Pong {}) => ServerFrame::Pong,
         Frame::Goodbye(it) => ServerFrame::Goodbye { reason: read_reason(it.reason)?, retry_after: Millis(it.retry_after) },
@@ -127,6 +139,7 @@ fn write_deliver(of: Target, deliveries: &[Delivery]) -> pb::Deliver {
     let sender = sender.map(|sender| match sender {
         EntrySender::Peer(serial) => FirstSender::Peer(serial),
         EntrySender::Own(serial) => FirstSender::Own(serial),
+        EntrySender::Member(device) => FirstSender::Member(device),
     });
     pb::Deliver { handle, seq, sender, id, at, kind, body, conversation, more }
 }
@@ -136,6 +149,7 @@ fn read_deliver(it: pb::Deliver) -> Result<ServerFrame, WireError> {
     let sender = it.sender.map(|sender| match sender {
         FirstSender::Peer(serial) => EntrySender::Peer(serial),
         FirstSender::Own(serial) => EntrySender::Own(serial),
+        FirstSender::Member(device) => EntrySender::Member(device),
     });
     let mut entries = it.more;
     entries.insert(0, pb::Entry { sender, id: it.id, at: it.at, kind: it.kind, body: it.body });
@@ -173,9 +187,21 @@ fn write_card(card: &UserCard) -> pb::UserCard {
 }
 
 fn read_card(it: pb::UserCard) -> Result<UserCard, WireError> {
-    let devices = at_most(limits::DEVICES_PER_USER, it.devices, "devices")?;
-    let devices = devices.into_iter().map(|number| serial(number, "devices")).collect::<Result<_, _>>()?;
-    Ok(UserCard { user: user(it.user)?, phone: parts::phone(&it.phone)?, devices })
+    Ok(UserCard { devices: read_devices(it.devices)?, user: user(it.user)?, phone: parts::phone(&it.phone)? })
+}
+
+fn read_devices(numbers: Vec<u32>) -> Result<Vec<u16>, WireError> {
+    let devices = at_most(limits::DEVICES_PER_USER, numbers, "devices")?;
+    devices.into_iter().map(|number| serial(number, "devices")).collect()
+}
+
+fn write_member(member: &RosterEntry) -> pb::RosterEntry {
+    let devices = member.devices.iter().copied().map(u32::from).collect();
+    pb::RosterEntry { user: Some(member.user.0), admin: member.admin, devices }
+}
+
+fn read_member(it: pb::RosterEntry) -> Result<RosterEntry, WireError> {
+    Ok(RosterEntry { user: user(it.user)?, admin: it.admin, devices: read_devices(it.devices)? })
 }
 
 fn write_chat(chat: &Chat) -> pb::Chat {

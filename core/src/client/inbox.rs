@@ -51,7 +51,11 @@ impl Client {
             Some(Pending::Ask(tag)) => self.notice(Notice::Answered(tag, Answer::Page(entries, head))),
             Some(Pending::Fetch(conversation)) => {
                 let more = entries.last().is_some_and(|last| last.seq < head);
-                self.chat(conversation).fetching = false;
+                let chat = self.chat(conversation);
+                chat.fetching = false;
+                // The page is the answer to what follows: where it begins later, what stands between is not for this device.
+                let before = entries.first().map(|first| Seq(first.seq.0.saturating_sub(1)));
+                chat.received = chat.received.max(before);
                 self.delivered(conversation, entries);
                 if let Some(received) = self.chat(conversation).received.filter(|_| more) {
                     self.fetch(conversation, received);

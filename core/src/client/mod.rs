@@ -72,6 +72,8 @@ struct Chat {
     own_untold: bool,
     /// A position is missing, and was asked for.
     fetching: bool,
+    /// Of a group: the roster epoch, as the server said last. Zero until it has.
+    roster: u64,
     /// The request that tells the server how far the user has read, if one is under way. Of several, the last.
     telling: Option<RequestId>,
 }
@@ -259,6 +261,7 @@ impl Client {
         let frame = match ask {
             Ask::FindUsers(phones) => ClientFrame::FindUsers { request, phones },
             Ask::User(user) => ClientFrame::AskUser { request, user },
+            Ask::Roster(group, after) => ClientFrame::AskRoster { request, of: Target::Id(group), after },
             Ask::Chats(after) => ClientFrame::ListChats { request, after },
             Ask::History(conversation, after) => ClientFrame::Fetch { request, of: Target::Id(conversation), after },
             Ask::SetListed(list, user, listed) => ClientFrame::SetListed { request, list, user, listed },
@@ -322,6 +325,9 @@ impl Client {
                 }
             }
             ServerFrame::Users { request, users } => self.answered(request, Answer::Users(users)),
+            ServerFrame::Roster { request, name, epoch, members, more } => {
+                self.answered(request, Answer::Roster { name, epoch, members, more });
+            }
             ServerFrame::Chats { request, chats, more } => self.answered(request, Answer::Chats(chats, more)),
             ServerFrame::Done { request, expires } => self.done(request, expires),
         }
@@ -359,7 +365,7 @@ impl StoredChat {
 
 impl Chat {
     fn new(stored: StoredChat) -> Self {
-        Self { stored, received: stored.cursor, own_untold: false, fetching: false, telling: None }
+        Self { stored, received: stored.cursor, own_untold: false, fetching: false, roster: 0, telling: None }
     }
 }
 

@@ -76,7 +76,8 @@ impl Client {
             let Outgoing { conversation, id, content } = waiting.outgoing.clone();
             let Some(to) = self.name(conversation) else { return };
             let Some(request) = self.request(Pending::Send(id)) else { return };
-            self.send(ClientFrame::Send { request, attempt, to, id, content });
+            let roster = self.chat(conversation).roster;
+            self.send(ClientFrame::Send { request, attempt, to, id, content, roster });
         }
     }
 
@@ -141,11 +142,10 @@ impl Client {
 
     /// The message, and all that were sent after it, are sent again later, in order, with a higher attempt.
     fn refused_for_now(&mut self, id: MessageId, reject: Reject) {
-        let still_sent = self.outbox.iter().any(|waiting| waiting.outgoing.id == id && waiting.state == State::Sent);
+        let sent = self.outbox.iter().find(|waiting| waiting.outgoing.id == id && waiting.state == State::Sent);
+        let conversation = sent.map(|waiting| waiting.outgoing.conversation);
         let Link::Open(session) = &mut self.link else { return };
-        if !still_sent {
-            return;
-        }
+        let Some(conversation) = conversation else { return };
         session.attempt += 1;
         session.pending.retain(|_, pending| !matches!(pending, Pending::Send(_)));
         let wait = if let Reject::TooMany { retry_after } = reject {
@@ -156,6 +156,9 @@ impl Client {
             Millis(0)
         };
         session.held_until = self.now + wait;
+        if let Reject::StaleRoster { epoch } = reject {
+            self.chat(conversation).roster = epoch;
+        }
         self.unsend();
         self.notice(Notice::HeldUp(reject));
         if reject == Reject::TokenExpired {

@@ -1,10 +1,11 @@
 //! What goes into a client machine and what comes out of it.
 
 use crate::content::Content;
-use crate::frame::{Chat, ClientFrame, CloseReason, Delivery, Presence, Privacy, ServerFrame, UserCard, UserList};
+use crate::frame::{Chat, ClientFrame, CloseReason, Delivery, Presence, Privacy, RosterEntry, ServerFrame, UserCard, UserList};
 use crate::id::{ConversationId, DeviceId, MessageId, Phone, Secret, Seq, UserId};
 use crate::reject::Reject;
 use crate::time::{Millis, Timestamp};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// What a device has stored, as the machine needs it to go on.
@@ -134,6 +135,8 @@ pub enum Ask {
     FindUsers(Vec<Phone>),
     /// Who is behind an id. Answer: [`Answer::Users`].
     User(UserId),
+    /// A page of a group's members. Answer: [`Answer::Roster`].
+    Roster(ConversationId, Option<UserId>),
     /// A page of the user's conversations. Answer: [`Answer::Chats`].
     Chats(Option<ConversationId>),
     /// Entries after a position. Answer: [`Answer::Page`].
@@ -153,6 +156,17 @@ pub enum Answer {
     Done,
     /// Those that have accounts.
     Users(Vec<UserCard>),
+    /// A page of a group's members.
+    Roster {
+        /// What the group is called.
+        name: String,
+        /// Its roster epoch.
+        epoch: u64,
+        /// In the order of user ids.
+        members: Vec<RosterEntry>,
+        /// Whether there are more.
+        more: bool,
+    },
     /// A page of conversations, and whether there are more.
     Chats(Vec<Chat>, bool),
     /// Entries, and the last position of the conversation.

@@ -12,10 +12,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// An entry as its receiver is told of it.
-pub(super) fn delivery(entry: Entry, to: DeviceId) -> Delivery {
+pub(super) fn delivery(conversation: ConversationId, entry: Entry, to: DeviceId) -> Delivery {
     let Entry { seq, sender, id, at, body } = entry;
-    let from = if sender.user == to.user { Sender::Own(sender.serial) } else { Sender::Peer(sender.serial) };
+    let from = if sender.user == to.user { Sender::Own(sender.serial) } else { other(conversation, sender) };
     Delivery { seq, from, id, at, body }
+}
+
+fn other(conversation: ConversationId, sender: DeviceId) -> Sender {
+    if conversation.pair().is_some() { Sender::Peer(sender.serial) } else { Sender::Member(sender) }
 }
 
 impl Gateway {
@@ -85,9 +89,10 @@ impl Gateway {
         let chat = session.chats.get_mut(&conversation).expect("a chat whose page is being read is kept");
         chat.reading = false;
         match reply {
-            Ok(Reply::Page { after, entries, head }) => {
-                // The page begins at the device's cursor if nothing was sent before; in between nothing can have been.
-                chat.sent.get_or_insert(after);
+            Ok(Reply::Page { after, entries, head, .. }) => {
+                // The page begins at the device's cursor if nothing was sent before; in between nothing can have been. It begins later where
+                // what stands between is not for the device.
+                chat.sent = chat.sent.max(Some(after));
                 if entries.is_empty() {
                     // The mark in the dirty set has nothing behind it (the log ends before it): it is cleared by acknowledging what is there.
                     chat.upto = head;
@@ -138,7 +143,7 @@ impl Gateway {
         }
         session.owed += count;
         let device = session.device;
-        let entries = entries.into_iter().map(|entry| delivery(entry, device)).collect();
+        let entries = entries.into_iter().map(|entry| delivery(conversation, entry, device)).collect();
         if planted!(AcknowledgedAtSend) {
             let delivered = chat.delivered;
             self.acknowledge_later(conn, conversation, PendingAck { delivered, read: Seq::START, request: None });
@@ -229,7 +234,7 @@ impl Gateway {
         match entry {
             Some(entry) if planted!(LiveOvertakesBacklog if !next) => {
                 let (of, device) = (session.name(conversation), session.device);
-                self.tell(conn, ServerFrame::Deliver { of, entries: vec![delivery(entry, device)] });
+                self.tell(conn, ServerFrame::Deliver { of, entries: vec![delivery(conversation, entry, device)] });
             }
             Some(entry) if next && room => self.deliver(conn, conversation, vec![entry]),
             _ => {

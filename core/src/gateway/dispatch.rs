@@ -48,6 +48,10 @@ pub(super) enum Origin {
     Leases,
     /// The end of a dead gateway, last seen with so many renewals.
     Reap(GatewayId, u64),
+    /// The marking of a large group's devices.
+    FanOut(ConversationId),
+    /// The jobs of that kind.
+    FanOuts,
 }
 
 impl Origin {
@@ -56,6 +60,7 @@ impl Origin {
         match self {
             Self::Page(..) | Self::Dirty(_) | Self::Receipts(_) | Self::Watch(..) => true,
             Self::Nobody | Self::Heard | Self::Wakes | Self::Lease | Self::Leases | Self::Reap(..) => true,
+            Self::FanOut(_) | Self::FanOuts => true,
             Self::Open(_) | Self::Send(..) | Self::Ack(..) | Self::Request(..) | Self::Quiet(_) => false,
         }
     }
@@ -78,10 +83,12 @@ pub(super) enum Lane {
     Read,
     /// Wake-ups. One transaction at a time.
     Wake,
+    /// The marking of large groups' devices, one part of one group in a transaction, so that none grows with the number of groups.
+    FanOut,
 }
 
 impl Lane {
-    pub(super) const ALL: [Self; 4] = [Self::Wake, Self::Session, Self::Read, Self::Durable];
+    pub(super) const ALL: [Self; 5] = [Self::Wake, Self::Session, Self::Read, Self::Durable, Self::FanOut];
 }
 
 /// One lane's waiting commands. Sessions' durable commands wait in the sessions.
@@ -127,7 +134,7 @@ impl Gateway {
         for lane in Lane::ALL {
             let limit = match lane {
                 Lane::Durable | Lane::Read => self.config.in_flight,
-                Lane::Session | Lane::Wake => 1,
+                Lane::Session | Lane::Wake | Lane::FanOut => 1,
             };
             while self.lines[lane as usize].under_way < limit {
                 let batch = self.next_batch(lane);
@@ -142,7 +149,8 @@ impl Gateway {
     fn next_batch(&mut self, lane: Lane) -> Vec<Queued> {
         let mut batch = Vec::new();
         let mut room = limits::TRANSACTION_BYTES;
-        while batch.len() < self.config.batch
+        let most = if lane == Lane::FanOut { 1 } else { self.config.batch };
+        while batch.len() < most
             && let Some(queued) = self.lines[lane as usize].waiting.pop_front()
         {
             if let Origin::Open(conn) = queued.origin {

@@ -26,6 +26,7 @@ mod config;
 mod deliver;
 mod dispatch;
 mod drain;
+mod fan_out;
 mod port;
 mod receive;
 mod replies;
@@ -39,7 +40,7 @@ pub use port::{ConnId, Input, Output, Ticket};
 use crate::command::{Command, SeenWake};
 use crate::draw::{Draws, Purpose};
 use crate::frame::{CloseReason, ServerFrame};
-use crate::id::{DeviceId, GatewayId, SessionEpoch, UserId};
+use crate::id::{ConversationId, DeviceId, GatewayId, SessionEpoch, UserId};
 use crate::limits;
 use crate::time::{Millis, Timestamp};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -66,7 +67,7 @@ pub struct Gateway {
     opening: BTreeSet<(DeviceId, ConnId)>,
     /// What is due when. Each session has exactly one [`Timer::Session`] here.
     timers: BTreeSet<(Timestamp, Timer)>,
-    lines: [Line; 4],
+    lines: [Line; 5],
     /// Sessions with durable commands that wait and none under way. Each at most once.
     ready: VecDeque<ConnId>,
     flights: BTreeMap<Ticket, Flight>,
@@ -88,6 +89,11 @@ pub struct Gateway {
     judging: usize,
     /// The renewals of other gateways: the count, and since when it has not changed, by this gateway's clock.
     leases: BTreeMap<GatewayId, (u64, Timestamp)>,
+    /// Large groups whose devices this gateway is marking, and whether more was sent since the last of it began.
+    fanning: BTreeMap<ConversationId, bool>,
+    /// Jobs of that kind as they were last seen in the store, and whether they are being looked at.
+    jobs: BTreeMap<ConversationId, u64>,
+    looking: bool,
     draining: Option<Draining>,
     /// Sessions of clients that were sent away, until they are opened elsewhere.
     parted: BTreeMap<ConnId, Parted>,
@@ -122,6 +128,9 @@ impl Gateway {
             questions: 0,
             takes: 0,
             leases: BTreeMap::new(),
+            fanning: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            looking: false,
             draining: None,
             parted: BTreeMap::new(),
             ended: false,
@@ -288,6 +297,7 @@ pub fn frame_cost(frame: &ServerFrame) -> u32 {
     let bytes = match frame {
         ServerFrame::Deliver { entries, .. } | ServerFrame::Page { entries, .. } => 32 + body(entries),
         ServerFrame::Users { users, .. } => 16 + users.len() * 64,
+        ServerFrame::Roster { members, .. } => 48 + members.len() * 32,
         ServerFrame::Chats { chats, .. } => 16 + chats.len() * 48,
         ServerFrame::Welcome { .. }
         | ServerFrame::Accepted { .. }

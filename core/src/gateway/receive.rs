@@ -50,7 +50,7 @@ impl Gateway {
             ClientFrame::Renew { request, secret } => {
                 self.request_in_order(conn, request, Command::Renew { device, secret: secret.digest() });
             }
-            ClientFrame::Send { request, attempt, to, id, content } => self.sent(conn, request, attempt, to, id, content),
+            ClientFrame::Send { request, attempt, to, id, content, roster } => self.sent(conn, request, attempt, to, (id, content, roster)),
             ClientFrame::Ack { request, of, delivered, read } => self.acknowledged(conn, of, PendingAck { delivered, read, request }),
             ClientFrame::Fetch { request, of, after } => {
                 if let Some(conversation) = self.resolve(conn, Some(request), of) {
@@ -79,6 +79,11 @@ impl Gateway {
             }
             ClientFrame::FindUsers { request, phones } => self.look_up(conn, request, Command::FindUsers { phones }),
             ClientFrame::AskUser { request, user } => self.look_up(conn, request, Command::AskUser { user }),
+            ClientFrame::AskRoster { request, of, after } => {
+                if let Some(conversation) = self.resolve(conn, Some(request), of) {
+                    self.request(conn, request, Lane::Read, Command::AskRoster { user: device.user, conversation, after });
+                }
+            }
             ClientFrame::ListChats { request, after } => {
                 self.request(conn, request, Lane::Read, Command::ListChats { user: device.user, after });
             }
@@ -95,7 +100,7 @@ impl Gateway {
         }
     }
 
-    fn sent(&mut self, conn: ConnId, request: RequestId, attempt: u32, to: Target, id: MessageId, content: Content) {
+    fn sent(&mut self, conn: ConnId, request: RequestId, attempt: u32, to: Target, (id, content, roster): (MessageId, Content, u64)) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         if attempt < session.attempt && !planted!(OlderAttemptAdmitted) {
             return self.tell(conn, ServerFrame::Refused { request: Some(request), reject: Reject::Superseded });
@@ -113,7 +118,7 @@ impl Gateway {
             let seq = idle(session).unwrap_or_default().next();
             self.outputs.push_back(Output::Frame(conn, ServerFrame::Accepted { request, of: None, seq, at: self.now }));
         }
-        let command = Command::Send { from: session.device, conversation, id, content };
+        let command = Command::Send { from: session.device, conversation, id, content, roster };
         let command = in_session(self.id, conn, session.device, command);
         session.queue.push_back(Queued { origin: Origin::Send(conn, request, attempt, conversation), command });
         // Too fast: the session is held back and not refused, so that nothing overtakes anything.
@@ -230,7 +235,7 @@ impl Gateway {
         let session = self.sessions.get(&conn)?;
         let reject = match session.resolve(target) {
             None => Reject::UnknownHandle,
-            Some(conversation) if conversation.pair().side(session.device.user).is_none() => Reject::NotMember,
+            Some(conversation) if !conversation.may_include(session.device.user) => Reject::NotMember,
             Some(conversation) => return Some(conversation),
         };
         self.tell(conn, ServerFrame::Refused { request, reject });
@@ -246,6 +251,7 @@ impl Gateway {
             ClientFrame::Fetch { request, .. }
             | ClientFrame::FindUsers { request, .. }
             | ClientFrame::AskUser { request, .. }
+            | ClientFrame::AskRoster { request, .. }
             | ClientFrame::ListChats { request, .. }
             | ClientFrame::SetListed { request, .. }
             | ClientFrame::SetPrivacy { request, .. }

@@ -38,6 +38,8 @@ impl Gateway {
                 }
             }
             Origin::Leases => self.leases_read(reply),
+            Origin::FanOut(conversation) => self.fanned_out(conversation, &reply),
+            Origin::FanOuts => self.fan_outs_read(reply),
             Origin::Reap(gateway, renewals) => self.reaped(gateway, renewals, reply),
         }
     }
@@ -94,7 +96,11 @@ impl Gateway {
             session.sends -= 1;
         }
         let reject = match reply {
-            Ok(Reply::Sent { seq, at, cursor }) => {
+            Ok(Reply::Sent { seq, at, cursor, fan_out }) => {
+                if fan_out {
+                    self.fan_out(conversation);
+                }
+                let Some(session) = self.sessions.get_mut(&conn) else { return };
                 let named = session.name(conversation);
                 let bound = matches!(named, crate::frame::Target::Bind(..)).then_some(named);
                 self.accepted(conn, conversation, seq, cursor);
@@ -204,8 +210,9 @@ impl Gateway {
             }
             Ok(Reply::Users(users)) => ServerFrame::Users { request, users },
             Ok(Reply::Chats { chats, more }) => ServerFrame::Chats { request, chats, more },
-            Ok(Reply::Page { entries, head, .. }) => {
-                let entries = entries.into_iter().map(|entry| super::deliver::delivery(entry, device)).collect();
+            Ok(Reply::Roster { name, epoch, members, more }) => ServerFrame::Roster { request, name, epoch, members, more },
+            Ok(Reply::Page { conversation, entries, head, .. }) => {
+                let entries = entries.into_iter().map(|entry| super::deliver::delivery(conversation, entry, device)).collect();
                 ServerFrame::Page { request, entries, head }
             }
             Ok(
@@ -219,7 +226,9 @@ impl Gateway {
                 | Reply::Wakes { .. }
                 | Reply::Lease { .. }
                 | Reply::Leases(_)
-                | Reply::Reaped { .. },
+                | Reply::Reaped { .. }
+                | Reply::FannedOut { .. }
+                | Reply::FanOuts(_),
             ) => unreachable!("no request is answered so"),
             Err(reject) => ServerFrame::Refused { request: Some(request), reject },
         };

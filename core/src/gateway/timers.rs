@@ -96,6 +96,7 @@ impl Gateway {
             self.judging = 1;
             self.enqueue(Lane::Read, Origin::Leases, Command::ReadLeases);
         }
+        self.look_for_fan_outs();
         self.report_heard();
         self.take_wakes();
     }

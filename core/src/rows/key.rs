@@ -2,11 +2,11 @@
 
 use super::envelope::Row;
 use super::{
-    Account, ChatRow, Counter, Cursor, Device, Head, Index, Lease, Listed, LogEntry, PhoneRow, Receipt, Session, SessionOf, StoredWake,
-    Verification, Watcher,
+    Account, ChatRow, Counter, Cursor, Device, FanOut, Group, Head, Index, Lease, Listed, LogEntry, Member, PastMember, PhoneRow, Receipt,
+    Session, SessionOf, StoredWake, Verification, Watcher,
 };
 use crate::frame::UserList;
-use crate::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
+use crate::id::{ConversationId, DeviceId, GatewayId, GroupId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use crate::store::{Key, Scan};
 use core::marker::PhantomData;
 
@@ -40,6 +40,7 @@ pub(super) const CONVERSATION: u8 = 0x10;
 pub(super) const USER: u8 = 0x20;
 pub(super) const DEVICE: u8 = 0x30;
 pub(super) const PHONE: u8 = 0x40;
+pub(super) const JOB: u8 = 0x50;
 pub(super) const SESSION: u8 = 0x80;
 pub(super) const GATEWAY: u8 = 0x81;
 pub(super) const LEASE: u8 = 0x82;
@@ -50,19 +51,30 @@ pub(super) const HEAD: u8 = 0;
 pub(super) const RECEIPT: u8 = 1;
 pub(super) const LOG: u8 = 2;
 pub(super) const INDEX: u8 = 3;
+pub(super) const GROUP: u8 = 4;
+pub(super) const MEMBER: u8 = 5;
+pub(super) const PAST_MEMBER: u8 = 6;
+pub(super) const SENT: u8 = 7;
 pub(super) const ACCOUNT: u8 = 0;
 pub(super) const CHAT: u8 = 1;
 pub(super) const CONTACT: u8 = 2;
 pub(super) const BLOCK: u8 = 3;
 pub(super) const LAST_SEEN: u8 = 4;
+pub(super) const GROUP_COUNT: u8 = 5;
 pub(super) const TOKEN: u8 = 0;
 pub(super) const DIRTY: u8 = 1;
 pub(super) const CURSOR: u8 = 2;
 pub(super) const OWNER: u8 = 0;
 pub(super) const CODE: u8 = 1;
+pub(super) const DUE: u8 = 0;
+pub(super) const PROGRESS: u8 = 1;
 pub(super) const BELL: u8 = 0;
 pub(super) const SESSION_OF: u8 = 1;
 pub(super) const WAKE: u8 = 2;
+
+// The first byte of a conversation's name within a key.
+const IS_DIRECT: u8 = 1;
+const IS_GROUP: u8 = 2;
 
 /// The end of a conversation's log.
 pub fn head(conversation: ConversationId) -> At<Head> {
@@ -99,6 +111,63 @@ pub fn index(conversation: ConversationId, sender: UserId, id: MessageId) -> At<
     at(Bytes::of(CONVERSATION).conversation(conversation).byte(INDEX).user(sender).bytes(&id.0))
 }
 
+/// A group.
+pub fn group(conversation: ConversationId) -> At<Group> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(GROUP))
+}
+
+/// A member of a group.
+pub fn member(conversation: ConversationId, user: UserId) -> At<Member> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(MEMBER).user(user))
+}
+
+/// The members of a group after one, at most `limit`.
+pub fn members(conversation: ConversationId, after: Option<UserId>, limit: u32) -> Scan {
+    let prefix = Bytes::of(CONVERSATION).conversation(conversation);
+    let from = match after {
+        Some(after) => prefix.byte(MEMBER).user(after).byte(0),
+        None => prefix.byte(MEMBER),
+    };
+    Scan { from: from.key(), to: prefix.byte(MEMBER + 1).key(), limit, reverse: false }
+}
+
+/// The user of a key of [`members`].
+pub fn member_of(key: &Key) -> Option<UserId> {
+    let mut bytes = Reader(key.as_bytes());
+    bytes.expect(CONVERSATION)?.conversation()?;
+    bytes.expect(MEMBER)?.user()
+}
+
+/// When somebody was a member of a group before.
+pub fn past_member(conversation: ConversationId, user: UserId) -> At<PastMember> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(PAST_MEMBER).user(user))
+}
+
+/// The last position of a group at which a message of a user's stands.
+pub fn sent(conversation: ConversationId, user: UserId) -> At<Counter> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(SENT).user(user))
+}
+
+/// Up to where the devices of a large group are to be marked.
+pub fn fan_out_due(conversation: ConversationId) -> At<Counter> {
+    at(Bytes::of(JOB).byte(DUE).conversation(conversation))
+}
+
+/// Groups with devices to be marked, after one, at most `limit`.
+pub fn fan_outs(after: Option<ConversationId>, limit: u32) -> Scan {
+    Scan { from: after_conversation(Bytes::of(JOB).byte(DUE), after), to: Bytes::of(JOB).byte(DUE + 1).key(), limit, reverse: false }
+}
+
+/// The group of a key of [`fan_outs`].
+pub fn fan_out_of(key: &Key) -> Option<ConversationId> {
+    Reader(key.as_bytes()).expect(JOB)?.expect(DUE)?.conversation()
+}
+
+/// How far the marking of a group's devices has got.
+pub fn fan_out(conversation: ConversationId) -> At<FanOut> {
+    at(Bytes::of(JOB).byte(PROGRESS).conversation(conversation))
+}
+
 /// A user's account.
 pub fn account(user: UserId) -> At<Account> {
     at(Bytes::of(USER).user(user).byte(ACCOUNT))
@@ -115,7 +184,14 @@ pub fn chats(user: UserId, after: Option<ConversationId>, limit: u32) -> Scan {
     Scan { from: after_conversation(prefix, after), to: Bytes::of(USER).user(user).byte(CHAT + 1).key(), limit, reverse: false }
 }
 
-/// The conversation of a key of [`chats`].
+/// A user's groups: those among their conversations.
+pub fn groups(user: UserId) -> Scan {
+    let prefix = Bytes::of(USER).user(user).byte(CHAT);
+    let (from, to) = (prefix.byte(IS_GROUP).key(), prefix.byte(IS_GROUP + 1).key());
+    Scan { from, to, limit: crate::limits::GROUPS_PER_USER, reverse: false }
+}
+
+/// The conversation of a key of [`chats`] and [`groups`].
 pub fn chat_of(key: &Key) -> Option<ConversationId> {
     let mut bytes = Reader(key.as_bytes());
     bytes.expect(USER)?.user()?;
@@ -145,6 +221,11 @@ pub fn listed(owner: UserId, list: UserList) -> Scan {
 /// When a device of a user was last heard.
 pub fn last_seen(user: UserId) -> At<Counter> {
     at(Bytes::of(USER).user(user).byte(LAST_SEEN))
+}
+
+/// How many groups a user is in.
+pub fn group_count(user: UserId) -> At<Counter> {
+    at(Bytes::of(USER).user(user).byte(GROUP_COUNT))
 }
 
 /// How a device proves who it is.
@@ -322,8 +403,9 @@ impl Bytes {
         match conversation {
             ConversationId::Direct(pair) => {
                 let [low, high] = pair.users();
-                self.byte(1).user(low).user(high)
+                self.byte(IS_DIRECT).user(low).user(high)
             }
+            ConversationId::Group(GroupId(id)) => self.byte(IS_GROUP).bytes(&id),
         }
     }
 
@@ -371,8 +453,11 @@ impl Reader<'_> {
     }
 
     pub(super) fn conversation(&mut self) -> Option<ConversationId> {
-        self.expect(1)?;
-        ConversationId::direct(self.user()?, self.user()?)
+        match self.byte()? {
+            IS_DIRECT => ConversationId::direct(self.user()?, self.user()?),
+            IS_GROUP => Some(ConversationId::Group(GroupId(self.array()?))),
+            _ => None,
+        }
     }
 
     pub(super) fn topic(&mut self) -> Option<Topic> {

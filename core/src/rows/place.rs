@@ -16,6 +16,18 @@ pub enum Place {
     Log(ConversationId, Seq),
     /// See [`super::index`].
     Index(ConversationId, UserId, MessageId),
+    /// See [`super::group`].
+    Group(ConversationId),
+    /// See [`super::member`].
+    Member(ConversationId, UserId),
+    /// See [`super::past_member`].
+    PastMember(ConversationId, UserId),
+    /// See [`super::sent`].
+    Sent(ConversationId, UserId),
+    /// See [`super::fan_out_due`].
+    FanOutDue(ConversationId),
+    /// See [`super::fan_out`].
+    FanOut(ConversationId),
     /// See [`super::account`].
     Account(UserId),
     /// See [`super::chat`].
@@ -26,6 +38,8 @@ pub enum Place {
     Block(UserId, UserId),
     /// See [`super::last_seen`].
     LastSeen(UserId),
+    /// See [`super::group_count`].
+    GroupCount(UserId),
     /// See [`super::device`].
     Device(DeviceId),
     /// See [`super::dirty`].
@@ -58,6 +72,7 @@ impl Place {
             key::CONVERSATION => in_conversation(&mut bytes)?,
             key::USER => of_user(&mut bytes)?,
             key::DEVICE => of_device(&mut bytes)?,
+            key::JOB => job(&mut bytes)?,
             key::PHONE => return of_phone(bytes.0),
             key::SESSION => Self::Session(bytes.device()?),
             key::GATEWAY => of_gateway(&mut bytes)?,
@@ -75,6 +90,12 @@ impl Place {
             | Self::Receipt(conversation, _)
             | Self::Log(conversation, _)
             | Self::Index(conversation, ..)
+            | Self::Group(conversation)
+            | Self::Member(conversation, _)
+            | Self::PastMember(conversation, _)
+            | Self::Sent(conversation, _)
+            | Self::FanOutDue(conversation)
+            | Self::FanOut(conversation)
             | Self::Chat(_, conversation)
             | Self::Dirty(_, conversation)
             | Self::Cursor(_, conversation) => Some(*conversation),
@@ -82,6 +103,7 @@ impl Place {
             | Self::Contact(..)
             | Self::Block(..)
             | Self::LastSeen(_)
+            | Self::GroupCount(_)
             | Self::Device(_)
             | Self::Phone(_)
             | Self::Verification(_)
@@ -102,6 +124,18 @@ fn in_conversation(bytes: &mut Reader) -> Option<Place> {
         key::RECEIPT => Place::Receipt(conversation, bytes.user()?),
         key::LOG => Place::Log(conversation, Seq(bytes.u64()?)),
         key::INDEX => Place::Index(conversation, bytes.user()?, MessageId(bytes.array()?)),
+        key::GROUP => Place::Group(conversation),
+        key::MEMBER => Place::Member(conversation, bytes.user()?),
+        key::PAST_MEMBER => Place::PastMember(conversation, bytes.user()?),
+        key::SENT => Place::Sent(conversation, bytes.user()?),
+        _ => return None,
+    })
+}
+
+fn job(bytes: &mut Reader) -> Option<Place> {
+    Some(match bytes.byte()? {
+        key::DUE => Place::FanOutDue(bytes.conversation()?),
+        key::PROGRESS => Place::FanOut(bytes.conversation()?),
         _ => return None,
     })
 }
@@ -114,6 +148,7 @@ fn of_user(bytes: &mut Reader) -> Option<Place> {
         key::CONTACT => Place::Contact(user, bytes.user()?),
         key::BLOCK => Place::Block(user, bytes.user()?),
         key::LAST_SEEN => Place::LastSeen(user),
+        key::GROUP_COUNT => Place::GroupCount(user),
         _ => return None,
     })
 }
@@ -157,10 +192,17 @@ impl fmt::Display for Place {
             Self::Receipt(conversation, user) => write!(f, "receipt of {user} in {conversation}"),
             Self::Log(conversation, seq) => write!(f, "position {seq} of {conversation}"),
             Self::Index(conversation, sender, id) => write!(f, "index of message {id} by {sender} in {conversation}"),
+            Self::Group(conversation) => write!(f, "{conversation}"),
+            Self::Member(conversation, user) => write!(f, "member {user} of {conversation}"),
+            Self::PastMember(conversation, user) => write!(f, "past membership of {user} in {conversation}"),
+            Self::Sent(conversation, user) => write!(f, "last own message of {user} in {conversation}"),
+            Self::FanOutDue(conversation) => write!(f, "fan-out due in {conversation}"),
+            Self::FanOut(conversation) => write!(f, "progress of the fan-out in {conversation}"),
             Self::Account(user) => write!(f, "account of {user}"),
             Self::Chat(user, conversation) => write!(f, "chat {conversation} of {user}"),
             Self::Contact(owner, user) => write!(f, "contact {user} of {owner}"),
             Self::Block(owner, user) => write!(f, "block of {user} by {owner}"),
+            Self::GroupCount(user) => write!(f, "number of groups of {user}"),
             Self::LastSeen(user) => write!(f, "last seen of {user}"),
             Self::Device(device) => write!(f, "token of {device}"),
             Self::Dirty(device, conversation) => write!(f, "dirty mark of {device} in {conversation}"),

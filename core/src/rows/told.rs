@@ -1,8 +1,8 @@
 //! What a stored value says, for people.
 
 use super::{
-    Account, ChatRow, Counter, Cursor, Damage, Device, Head, Index, Lease, Listed, LogEntry, PhoneRow, Place, Receipt, Row, Session,
-    SessionOf, StoredWake, Verification, Watcher,
+    Account, ChatRow, Counter, Cursor, Damage, Device, FanOut, Group, Head, Index, Lease, Listed, LogEntry, Member, PastMember, PhoneRow,
+    Place, Receipt, Row, Session, SessionOf, StoredWake, Verification, Watcher,
 };
 use alloc::format;
 use alloc::string::String;
@@ -21,6 +21,11 @@ pub fn told(place: &Place, value: &[u8]) -> Result<String, Damage> {
         Place::Receipt(..) => tell::<Receipt>(value),
         Place::Log(..) => tell::<LogEntry>(value),
         Place::Index(..) => tell::<Index>(value),
+        Place::Group(_) => tell::<Group>(value),
+        Place::Member(..) => tell::<Member>(value),
+        Place::PastMember(..) => tell::<PastMember>(value),
+        Place::FanOut(_) => tell::<FanOut>(value),
+        Place::Sent(..) | Place::FanOutDue(_) | Place::GroupCount(_) => tell::<Counter>(value),
         Place::Account(_) => tell::<Account>(value),
         Place::Chat(..) => tell::<ChatRow>(value),
         Place::Contact(..) | Place::Block(..) => tell::<Listed>(value),

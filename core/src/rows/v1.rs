@@ -34,6 +34,7 @@ macro_rules! row {
         }
     };
 }
+pub(super) use row;
 
 row!(1, Head);
 row!(2, LogEntry, |entry| entry.content.size());
@@ -52,7 +53,7 @@ row!(14, StoredWake, |wake| if let StoredWake::Dirty(_, Some(entry)) = wake { en
 row!(15, Lease);
 row!(16, Watcher);
 
-/// Messages of each side of a direct conversation up to some position: low, high.
+/// Messages of each side of a direct conversation up to some position: low, high. Of a group: messages, changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Tally(pub [u64; 2]);
 
@@ -81,9 +82,9 @@ pub struct Head {
     pub at: Timestamp,
     /// Messages of each side.
     pub tally: Tally,
-    /// The last position of each side: low, high.
+    /// The last position of each side: low, high. Of a group: of a message, of a change.
     pub last_of: [Seq; 2],
-    /// The devices of each side that were linked at that position, as [`Account::device_epoch`]: low, high.
+    /// The devices of each side that were linked at that position, as [`Account::device_epoch`]: low, high. Of a group: zero.
     pub device_epochs: [u32; 2],
 }
 

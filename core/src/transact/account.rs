@@ -1,6 +1,6 @@
 //! Accounts, devices, tokens, and the lists and settings of a user.
 
-use super::{Decision, devices_of};
+use super::{Decision, devices_of, group};
 use crate::command::Reply;
 use crate::event::Event;
 use crate::frame::{Privacy, UserList};
@@ -86,6 +86,10 @@ pub(super) fn register(
         Event::AccountChanged { user, account },
         Event::DeviceChanged { device, state: Device { secret, expires, previous: None } },
     ]);
+    // A new account is in no group.
+    if known.is_some() {
+        events.extend(group::linked(view, device)?);
+    }
     Ok(Decision::of(events, Reply::Registered { device, expires }))
 }
 
@@ -118,13 +122,16 @@ pub(super) fn renew(view: &mut View, now: Timestamp, device: DeviceId, secret: D
 }
 
 pub(super) fn remove_device(view: &mut View, device: DeviceId) -> Result<Decision, Stop> {
+    // Both are asked for before either is judged, so that one round fetches both.
+    let groups = group::unlinked(view, device.user);
     let mut account = view.get(&rows::account(device.user))?.ok_or(Reject::UnknownUser)?;
     let before = account.devices.len();
     account.devices.retain(|linked| linked.serial != device.serial);
     if account.devices.len() == before {
         return Ok(Decision::reply(Reply::Done));
     }
-    let events = vec![Event::AccountChanged { user: device.user, account }, Event::DeviceRemoved { device }];
+    let mut events = vec![Event::AccountChanged { user: device.user, account }, Event::DeviceRemoved { device }];
+    events.extend(groups?);
     Ok(Decision::of(events, Reply::Done))
 }
 

@@ -3,9 +3,9 @@
 use super::Decision;
 use crate::command::Reply;
 use crate::frame::{Chat, UserCard};
-use crate::id::{ConversationId, Phone, Seq, UserId};
+use crate::id::{ConversationId, Phone, Seq, Side, UserId};
 use crate::limits;
-use crate::rows::{self, ChatRow, Head, Tally};
+use crate::rows::{self, ChatRow, Counter, Head, Tally};
 use crate::store::Key;
 use crate::view::{Stop, View};
 use alloc::vec;
@@ -46,13 +46,16 @@ pub(super) fn list_chats(view: &mut View, user: UserId, after: Option<Conversati
     let rows = view.scan::<ChatRow>(&rows::chats(user, after, limits::PAGE_CONVERSATIONS))?;
     let more = rows.len() as u32 == limits::PAGE_CONVERSATIONS;
     let listed: Vec<ConversationId> = rows.iter().filter_map(|(key, _)| rows::chat_of(key)).collect();
-    let keys: Vec<Key> = listed.iter().flat_map(|chat| [rows::head(*chat).key, rows::receipt(*chat, user).key]).collect();
+    let mut keys: Vec<Key> = listed.iter().flat_map(|chat| [rows::head(*chat).key, rows::receipt(*chat, user).key]).collect();
+    let groups = listed.iter().filter(|chat| chat.pair().is_none());
+    keys.extend(groups.flat_map(|group| [rows::member(*group, user).key, rows::sent(*group, user).key]));
     view.need(&keys)?;
     let mut read_to = vec![];
     for conversation in listed {
         let head = view.find(&rows::head(conversation))?.unwrap_or(Head::EMPTY);
         let receipt = view.find(&rows::receipt(conversation, user))?.unwrap_or_default();
         let read = if planted!(UnreadFromDelivered if receipt.read < receipt.delivered) { receipt.delivered } else { receipt.read };
+        let read = if conversation.pair().is_none() { read.max(answered(view, conversation, user)?).min(head.seq) } else { read };
         read_to.push((conversation, head, read));
     }
     let keys: Vec<Key> =
@@ -73,14 +76,22 @@ pub(super) fn list_chats(view: &mut View, user: UserId, after: Option<Conversati
     Ok(Decision::reply(Reply::Chats { chats, more }))
 }
 
+/// In a group, who writes has read what stands before; and a new member has nothing to read of what stands before that.
+fn answered(view: &mut View, conversation: ConversationId, user: UserId) -> Result<Seq, Stop> {
+    let sent = view.find(&rows::sent(conversation, user))?.map_or(Seq::START, |Counter(sent)| Seq(sent));
+    let joined = view.find(&rows::member(conversation, user))?.map_or(Seq::START, |member| member.joined);
+    Ok(sent.max(Seq(joined.0.saturating_sub(1))))
+}
+
 /// Whether the tally at the position that was read must be looked up.
 fn partly_read(head: &Head, read: Seq) -> bool {
     Seq::START < read && read < head.seq
 }
 
-/// Messages of the other side after the position that was read: a difference of two tallies, so it cannot drift.
+/// Messages of others after the position that was read: a difference of two tallies, so it cannot drift.
 fn unread(conversation: ConversationId, user: UserId, head: Tally, read: Tally) -> u64 {
-    let side = conversation.pair().side(user).expect("a chat list holds the owner's conversations").other();
+    let Some(pair) = conversation.pair() else { return head.of(Side::Low).saturating_sub(read.of(Side::Low)) };
+    let side = pair.side(user).expect("a chat list holds the owner's conversations").other();
     let side = if planted!(UnreadCountsOwn) { side.other() } else { side };
     head.of(side).saturating_sub(read.of(side))
 }

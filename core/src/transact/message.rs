@@ -1,11 +1,12 @@
 //! Messages: into the log, and out of it.
 
-use super::{Decision, devices_of, linked, peer_in};
+use super::group::{self, Seen};
+use super::{Decision, devices_of, linked};
 use crate::chain;
 use crate::command::{DirtyPage, Reply};
 use crate::content::{Content, Entry};
 use crate::event::{Event, MessageSent};
-use crate::id::{ConversationId, DeviceId, MessageId, Seq, Side};
+use crate::id::{ConversationId, DeviceId, MessageId, Pair, Seq, Side};
 use crate::limits;
 use crate::reject::Reject;
 use crate::rows::{self, Account, Counter, Head, LogEntry};
@@ -18,11 +19,11 @@ pub(super) fn send(
     view: &mut View,
     now: Timestamp,
     from: DeviceId,
-    conversation: ConversationId,
+    pair: Pair,
     id: MessageId,
     content: &Content,
 ) -> Result<Decision, Stop> {
-    let pair = conversation.pair();
+    let conversation = ConversationId::Direct(pair);
     let side = pair.side(from.user).ok_or(Reject::NotMember)?;
     let peer = pair.user(side.other());
     let (own_account, peer_account) = (rows::account(from.user), rows::account(peer));
@@ -44,7 +45,7 @@ pub(super) fn send(
     if let Some(first) = first.filter(|_| !earlier) {
         mark!(RetryIsKnown);
         mark!(RetryAfterBlock if view.exists(&ours)? || view.exists(&theirs)?);
-        let known = Reply::Sent { seq: first.seq, at: first.at, cursor };
+        let known = Reply::Sent { seq: first.seq, at: first.at, cursor, fan_out: false };
         return if first.digest == digest { Ok(Decision::reply(known)) } else { Err(Reject::MessageIdReused.into()) };
     }
     let own_account = view.get(&own_account)?.ok_or(Reject::DeviceRemoved)?;
@@ -61,7 +62,7 @@ pub(super) fn send(
     // The clocks of two gateways may differ, but what people see of time never goes back.
     let at = if planted!(TimeGoesBack if now < before.at) { now } else { now.max(before.at) };
     let accounts = if side == Side::Low { [&own_account, &peer_account] } else { [&peer_account, &own_account] };
-    let newcomers = newcomers(view, conversation, accounts, &before)?;
+    let newcomers = newcomers(view, pair, accounts, &before)?;
     let mut events = vec![];
     if before.seq == Seq::START {
         events.push(Event::ConversationStarted { conversation, at });
@@ -95,14 +96,15 @@ pub(super) fn send(
         device_epochs,
         devices,
     }));
-    Ok(Decision::of(events, Reply::Sent { seq, at, cursor }))
+    Ok(Decision::of(events, Reply::Sent { seq, at, cursor, fan_out: false }))
 }
 
 /// The devices that were linked since the conversation's last message, each with the position after which its part of the log begins.
 ///
 /// A newcomer gets what is sent from here on, and before that only what no device of its user has: a watermark of what is delivered
 /// could otherwise not move past those without a lie, and nobody would ever get them if the older devices are lost.
-fn newcomers(view: &mut View, conversation: ConversationId, accounts: [&Account; 2], before: &Head) -> Result<Vec<(DeviceId, Seq)>, Stop> {
+fn newcomers(view: &mut View, pair: Pair, accounts: [&Account; 2], before: &Head) -> Result<Vec<(DeviceId, Seq)>, Stop> {
+    let conversation = ConversationId::Direct(pair);
     if before.seq == Seq::START {
         return Ok(vec![]);
     }
@@ -115,7 +117,7 @@ fn newcomers(view: &mut View, conversation: ConversationId, accounts: [&Account;
     if newcomers.is_empty() {
         return Ok(vec![]);
     }
-    let user = |side| conversation.pair().user(side);
+    let user = |side| pair.user(side);
     let receipts = [Side::Low, Side::High].map(|side| rows::receipt(conversation, user(side)).key);
     // What will be asked about the sessions is asked for in the same round.
     let sessions = [Side::Low, Side::High]
@@ -134,18 +136,26 @@ fn newcomers(view: &mut View, conversation: ConversationId, accounts: [&Account;
 }
 
 pub(super) fn read_log(view: &mut View, device: DeviceId, conversation: ConversationId, after: Option<Seq>) -> Result<Decision, Stop> {
-    peer_in(conversation, device.user)?;
+    if !conversation.may_include(device.user) {
+        return Err(Reject::NotMember.into());
+    }
     let (head, cursor) = (rows::head(conversation), rows::cursor(device, conversation));
     view.need(&[rows::account(device.user).key, head.key, cursor.key])?;
-    linked(view, device)?;
-    let head = view.get(&head)?.map_or(Seq::START, |head| head.seq);
+    let account = linked(view, device)?;
+    let head = view.get(&head)?.unwrap_or(Head::EMPTY);
+    let seen = match conversation {
+        ConversationId::Direct(_) => Seen::all(head.seq),
+        ConversationId::Group(_) => group::seen(view, conversation, device, &account, &head)?,
+    };
+    let head = seen.end();
     let after = match after {
         Some(after) => after,
-        None => view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto),
+        None => view.find(&cursor)?.map_or(seen.start(), |cursor| cursor.upto),
     };
     if after > head {
         return Err(Reject::BeyondHead { head }.into());
     }
+    let (after, last) = seen.after(after);
     let size = |entry: &Entry| entry.body.as_ref().map_or(0, |body| body.bytes.len());
     let mut bytes = 0;
     let stored = view.scan_stored(&rows::log_page(conversation, after, limits::PAGE_ENTRIES), |key, value| {
@@ -159,7 +169,7 @@ pub(super) fn read_log(view: &mut View, device: DeviceId, conversation: Conversa
     let mut entries: Vec<Entry> = vec![];
     let mut bytes = 0;
     let mut at = Timestamp::default();
-    for seq in (after.0 + 1..=head.0).take(limits::PAGE_ENTRIES as usize).map(Seq) {
+    for seq in (after.0 + 1..=last.0).take(limits::PAGE_ENTRIES as usize).map(Seq) {
         let entry = match stored.next_if(|(of, _)| *of == seq) {
             Some((_, None)) => break,
             Some((_, Some(entry))) => entry,
@@ -176,7 +186,7 @@ pub(super) fn read_log(view: &mut View, device: DeviceId, conversation: Conversa
         at = entry.at;
         entries.push(entry);
     }
-    Ok(Decision::reply(Reply::Page { after, entries, head }))
+    Ok(Decision::reply(Reply::Page { conversation, after, entries, head }))
 }
 
 /// What stands at a position whose stored value is damaged or lost: nothing, but the positions after it are reached.

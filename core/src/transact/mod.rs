@@ -10,6 +10,7 @@
 //! Commands of a batch see each other's writes, and one command's rejection does not abort the others.
 
 mod account;
+mod group;
 mod lease;
 mod lookup;
 mod message;
@@ -175,7 +176,13 @@ fn decide(view: &mut View, now: Timestamp, command: &Command) -> Result<Decision
         Command::RenewLease { gateway } => lease::renew(view, *gateway),
         Command::ReadLeases => lease::read(view),
         Command::Reap { gateway, renewals } => lease::reap(view, *gateway, *renewals),
-        Command::Send { from, conversation, id, content } => message::send(view, now, *from, *conversation, *id, content),
+        Command::Send { from, conversation: ConversationId::Direct(pair), id, content, .. } => {
+            message::send(view, now, *from, *pair, *id, content)
+        }
+        Command::Send { from, conversation, id, content, roster } => group::send(view, now, *from, *conversation, *id, content, *roster),
+        Command::AskRoster { user, conversation, after } => group::ask_roster(view, *user, *conversation, *after),
+        Command::FanOut { conversation } => group::run_fan_out(view, *conversation),
+        Command::ReadFanOuts => group::waiting_fan_outs(view),
         Command::ReadLog { device, conversation, after } => message::read_log(view, *device, *conversation, *after),
         Command::ReadDirty { device, after } => message::read_dirty(view, *device, *after),
         Command::Acknowledge { device, conversation, delivered, read } => {
@@ -206,15 +213,15 @@ fn sessions_of(view: &mut View, user: UserId, account: &Account) -> Result<Vec<(
     Ok(sessions)
 }
 
-/// The person with whom a user talks in a conversation.
+/// The person with whom a user talks in a direct conversation.
 fn peer_in(conversation: ConversationId, user: UserId) -> Result<UserId, Reject> {
-    conversation.pair().peer(user).ok_or(Reject::NotMember)
+    conversation.peer(user).ok_or(Reject::NotMember)
 }
 
-/// Refuses a device that belongs to no account any more.
-fn linked(view: &mut View, device: DeviceId) -> Result<(), Stop> {
+/// The account of a device. Refuses one that belongs to no account any more.
+fn linked(view: &mut View, device: DeviceId) -> Result<Account, Stop> {
     let account = view.get(&rows::account(device.user))?.ok_or(Reject::DeviceRemoved)?;
-    if devices_of(device.user, &account).any(|linked| linked == device) { Ok(()) } else { Err(Reject::DeviceRemoved.into()) }
+    if devices_of(device.user, &account).any(|linked| linked == device) { Ok(account) } else { Err(Reject::DeviceRemoved.into()) }
 }
 
 /// Whether either of two users has blocked the other. A damaged row of the block list blocks.

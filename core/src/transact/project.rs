@@ -2,7 +2,9 @@
 
 use crate::event::{Event, MessageSent};
 use crate::frame::UserList;
-use crate::rows::{self, ChatRow, Cursor, Head, Index, Lease, Listed, LogEntry, PhoneRow, Session, SessionOf, Topic, Watcher};
+use crate::id::{Pair, Side, UserId};
+use crate::rows::{self, ChatRow, Cursor, Index, Lease, Listed, PhoneRow, Session, SessionOf, Topic, Watcher};
+use crate::time::Timestamp;
 use crate::view::View;
 
 pub(super) fn project(view: &mut View, event: &Event) {
@@ -13,16 +15,23 @@ pub(super) fn project(view: &mut View, event: &Event) {
         Event::DeviceChanged { device, state } => view.set(&rows::device(*device), state),
         Event::DeviceRemoved { device } => view.clear(rows::device(*device).key),
         Event::ConversationStarted { conversation, at } => {
-            for user in conversation
-                .pair()
-                .users()
-                .into_iter()
-                .filter(|user| !planted!(ChatListedOnOneSide if *user == conversation.pair().users()[1]))
-            {
+            for user in conversation.pair().into_iter().flat_map(Pair::users) {
+                if planted!(ChatListedOnOneSide if conversation.pair().map(|pair| pair.users()[1]) == Some(user)) {
+                    continue;
+                }
                 view.set(&rows::chat(user, *conversation), &ChatRow { since: *at });
             }
         }
         Event::MessageSent(sent) => message_sent(view, sent),
+        Event::GroupChanged { .. }
+        | Event::MemberJoined { .. }
+        | Event::RoleChanged { .. }
+        | Event::MemberGone { .. }
+        | Event::PastMemberChanged { .. }
+        | Event::MarkedBehind { .. }
+        | Event::FanOutDue { .. }
+        | Event::FanOutMoved { .. }
+        | Event::FanOutDone { .. } => of_group(view, event),
         Event::CursorMoved { device, conversation, upto, caught_up } => {
             view.set(&rows::cursor(*device, *conversation), &Cursor { upto: *upto });
             if *caught_up {
@@ -51,16 +60,7 @@ pub(super) fn project(view: &mut View, event: &Event) {
             }
             None => view.clear(rows::watcher(*user, *device).key),
         },
-        Event::ListChanged { owner, list, user, since } => {
-            let place = match list {
-                UserList::Contacts => rows::contact(*owner, *user),
-                UserList::Blocked => rows::block(*owner, *user),
-            };
-            match since {
-                Some(since) => view.set(&place, &Listed { since: *since }),
-                None => view.clear(place.key),
-            }
-        }
+        Event::ListChanged { owner, list, user, since } => list_changed(view, *owner, *list, *user, *since),
         Event::WakesTaken { keys } => keys.iter().for_each(|key| view.clear(*key)),
         Event::LeaseRenewed { gateway, renewals } => {
             view.set(&rows::lease(*gateway), &Lease { renewals: *renewals, lost: false });
@@ -74,17 +74,57 @@ pub(super) fn project(view: &mut View, event: &Event) {
     }
 }
 
+/// What has happened to a group, its members or its job.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the caller names the events that come here")]
+fn of_group(view: &mut View, event: &Event) {
+    match event {
+        Event::GroupChanged { conversation, group } => view.set(&rows::group(*conversation), group),
+        Event::MemberJoined { conversation, user, member } => {
+            view.set(&rows::member(*conversation, *user), member);
+            view.set(&rows::chat(*user, *conversation), &ChatRow { since: member.since });
+            view.add(&rows::group_count(*user), 1);
+        }
+        Event::RoleChanged { conversation, user, member } => view.set(&rows::member(*conversation, *user), member),
+        Event::MemberGone { conversation, user } => {
+            view.clear(rows::member(*conversation, *user).key);
+            view.clear(rows::chat(*user, *conversation).key);
+            view.add(&rows::group_count(*user), u64::MAX);
+        }
+        Event::PastMemberChanged { conversation, user, past } => view.set(&rows::past_member(*conversation, *user), past),
+        Event::MarkedBehind { conversation, upto, devices, .. } => {
+            devices.iter().for_each(|device| view.raise(&rows::dirty(*device, *conversation), upto.0));
+        }
+        Event::FanOutDue { conversation, upto } => view.raise(&rows::fan_out_due(*conversation), upto.0),
+        Event::FanOutMoved { conversation, progress } => view.set(&rows::fan_out(*conversation), progress),
+        Event::FanOutDone { conversation, again } => {
+            view.clear(rows::fan_out(*conversation).key);
+            if !*again {
+                view.clear(rows::fan_out_due(*conversation).key);
+            }
+        }
+        other => unreachable!("no event of a group: {other:?}"),
+    }
+}
+
+fn list_changed(view: &mut View, owner: UserId, list: UserList, user: UserId, since: Option<Timestamp>) {
+    let place = match list {
+        UserList::Contacts => rows::contact(owner, user),
+        UserList::Blocked => rows::block(owner, user),
+    };
+    match since {
+        Some(since) => view.set(&place, &Listed { since }),
+        None => view.clear(place.key),
+    }
+}
+
 fn message_sent(view: &mut View, sent: &MessageSent) {
-    let MessageSent { conversation, seq, sender, side, id, at, chain, tally, content, digest, before, device_epochs, devices } = sent;
-    let entry = LogEntry { sender: *sender, id: *id, at: *at, chain: *chain, tally: *tally, content: content.into() };
-    let mut last_of = before.last_of;
-    last_of[*side as usize] = *seq;
-    view.set(&rows::log(*conversation, *seq), &entry);
-    view.set(
-        &rows::head(*conversation),
-        &Head { seq: *seq, chain: *chain, at: *at, tally: *tally, last_of, device_epochs: *device_epochs },
-    );
+    let MessageSent { conversation, seq, sender, side, id, at, digest, devices, .. } = sent;
+    view.set(&rows::log(*conversation, *seq), &sent.entry());
+    view.set(&rows::head(*conversation), &sent.head());
     view.set(&rows::index(*conversation, sender.user, *id), &Index { seq: *seq, at: *at, digest: *digest });
+    if conversation.pair().is_none() && *side == Side::Low {
+        view.raise(&rows::sent(*conversation, sender.user), seq.0);
+    }
     for device in devices {
         view.raise(&rows::dirty(*device, *conversation), seq.0);
     }

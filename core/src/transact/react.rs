@@ -3,7 +3,7 @@
 use super::{presence, sessions_of};
 use crate::event::{Event, MessageSent};
 use crate::frame::{Presence, UserList};
-use crate::id::{ConversationId, DeviceId, UserId};
+use crate::id::{ConversationId, DeviceId, Seq, UserId};
 use crate::rows::{self, LogEntry, Session, StoredContent, StoredEntry, StoredWake, Topic, Watcher};
 use crate::store::Key;
 use crate::view::{Stop, View};
@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
     match event {
         Event::MessageSent(sent) => message_sent(view, sent),
+        Event::MarkedBehind { conversation, upto, devices, entry } => tell_devices(view, *conversation, *upto, entry.as_ref(), devices),
         Event::ReceiptMoved { user, conversation, receipt, tell: true } => {
             let told = StoredWake::Receipt(receipt.delivered, receipt.read);
             wake_peer(view, *user, *conversation, Topic::Receipt(*conversation), &told)
@@ -50,6 +51,14 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
         | Event::AccountChanged { .. }
         | Event::DeviceChanged { .. }
         | Event::ConversationStarted { .. }
+        | Event::GroupChanged { .. }
+        | Event::MemberJoined { .. }
+        | Event::RoleChanged { .. }
+        | Event::MemberGone { .. }
+        | Event::PastMemberChanged { .. }
+        | Event::FanOutDue { .. }
+        | Event::FanOutMoved { .. }
+        | Event::FanOutDone { .. }
         | Event::CursorMoved { .. }
         | Event::SessionEnded { .. }
         | Event::SessionUnlisted { .. }
@@ -63,17 +72,28 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
 }
 
 fn message_sent(view: &mut View, sent: &MessageSent) -> Result<(), Stop> {
-    let keys: Vec<Key> = sent.devices.iter().map(|device| rows::session(*device).key).collect();
+    let entry = if sent.devices.is_empty() { None } else { Some(sent.entry()) };
+    tell_devices(view, sent.conversation, sent.seq, entry.as_ref(), &sent.devices)
+}
+
+/// Wakes the devices that are connected, among those that a conversation is ahead of.
+fn tell_devices(
+    view: &mut View,
+    conversation: ConversationId,
+    upto: Seq,
+    entry: Option<&LogEntry>,
+    devices: &[DeviceId],
+) -> Result<(), Stop> {
+    let keys: Vec<Key> = devices.iter().map(|device| rows::session(*device).key).collect();
     view.need(&keys)?;
-    let MessageSent { conversation, seq, sender, id, at, chain, tally, .. } = *sent;
-    let entry = LogEntry { sender, id, at, chain, tally, content: (&sent.content).into() };
     // What all devices share is put into words once.
-    let shared = matches!(entry.content, StoredContent::Shared(_));
+    let shared = entry.is_none_or(|entry| matches!(entry.content, StoredContent::Shared(_)));
     let mut told: Option<StoredWake> = None;
-    for device in &sent.devices {
+    for device in devices {
         if let Some(session) = view.find(&rows::session(*device))? {
             let before = told.take().filter(|_| shared);
-            let told = told.insert(before.unwrap_or_else(|| StoredWake::Dirty(seq, StoredEntry::of(&entry, *device))));
+            let words = || StoredWake::Dirty(upto, entry.and_then(|entry| StoredEntry::of(entry, *device)));
+            let told = told.insert(before.unwrap_or_else(words));
             wake(view, *device, &session, Topic::Dirty(conversation), told);
             if planted!(QueuedOnlyIfOffline) {
                 view.clear(rows::dirty(*device, conversation).key);
@@ -84,7 +104,7 @@ fn message_sent(view: &mut View, sent: &MessageSent) -> Result<(), Stop> {
 }
 
 fn wake_peer(view: &mut View, user: UserId, conversation: ConversationId, topic: Topic, told: &StoredWake) -> Result<(), Stop> {
-    let Some(peer) = conversation.pair().peer(user) else { return Ok(()) };
+    let Some(peer) = conversation.peer(user) else { return Ok(()) };
     let Some(account) = view.find(&rows::account(peer))? else { return Ok(()) };
     for (device, session) in sessions_of(view, peer, &account)? {
         wake(view, device, &session, topic, told);

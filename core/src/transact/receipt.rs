@@ -1,9 +1,9 @@
 //! Acknowledgements and what they tell the other side.
 
-use super::{Decision, peer_in};
+use super::{Decision, group, peer_in};
 use crate::command::Reply;
 use crate::event::Event;
-use crate::id::{ConversationId, DeviceId, Seq, UserId};
+use crate::id::{ConversationId, DeviceId, Seq, Side, UserId};
 use crate::reject::Reject;
 use crate::rows::{self, Counter, Head, Receipt};
 use crate::store::Key;
@@ -19,20 +19,29 @@ pub(super) fn acknowledge(
     read: Seq,
 ) -> Result<Decision, Stop> {
     let user = device.user;
-    let pair = conversation.pair();
-    let side = pair.side(user).ok_or(Reject::NotMember)?;
+    if !conversation.may_include(user) {
+        return Err(Reject::NotMember.into());
+    }
     let (head, cursor, receipt) = (rows::head(conversation), rows::cursor(device, conversation), rows::receipt(conversation, user));
-    let (dirty, peer) = (rows::dirty(device, conversation), rows::account(pair.user(side.other())));
-    view.need(&[head.key, cursor.key, receipt.key, dirty.key, peer.key])?;
+    // Of a direct conversation, the account of the other side is asked for in the same round: its devices may have to be told.
+    let (dirty, account) = (rows::dirty(device, conversation), rows::account(conversation.peer(user).unwrap_or(user)));
+    view.need(&[head.key, cursor.key, receipt.key, dirty.key, account.key])?;
 
     let head = view.get(&head)?.unwrap_or(Head::EMPTY);
-    if delivered > head.seq {
-        return Err(Reject::BeyondHead { head: head.seq }.into());
+    let end = match conversation {
+        ConversationId::Direct(_) => head.seq,
+        ConversationId::Group(_) => {
+            let account = view.get(&account)?.ok_or(Reject::DeviceRemoved)?;
+            group::seen(view, conversation, device, &account, &head)?.end()
+        }
+    };
+    if delivered > end {
+        return Err(Reject::BeyondHead { head: end }.into());
     }
     // Neither a damaged cursor nor a damaged mark holds the queue up: both are written anew from what the device says that it has.
     let had = view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
     let has = had.max(delivered);
-    let caught_up = view.exists(&dirty)? && view.find(&dirty)?.map_or(has == head.seq, |Counter(upto)| has.0 >= upto);
+    let caught_up = view.exists(&dirty)? && view.find(&dirty)?.map_or(has == end, |Counter(upto)| has.0 >= upto);
     let caught_up = caught_up || planted!(QueueClearedByAnyAck if view.exists(&dirty)?);
 
     let mut events = vec![];
@@ -51,7 +60,8 @@ pub(super) fn acknowledge(
     }
     if after != before {
         // The other side's ticks change only if a message of theirs stands between the old watermark and the new one.
-        let last = head.last_of[side.other() as usize];
+        let other = conversation.pair().and_then(|pair| pair.side(user)).map(Side::other);
+        let last = other.map_or(Seq::START, |other| head.last_of[other as usize]);
         let tell = (after.delivered > before.delivered && last > before.delivered) || (after.read > before.read && last > before.read);
         let tell = tell && !planted!(ReadIsNotTold if after.delivered == before.delivered);
         events.push(Event::ReceiptMoved { user, conversation, receipt: after, tell });
@@ -62,6 +72,10 @@ pub(super) fn acknowledge(
 pub(super) fn ask(view: &mut View, user: UserId, conversations: &[ConversationId]) -> Result<Decision, Stop> {
     let mut wanted = Vec::with_capacity(conversations.len());
     for conversation in conversations {
+        // How far a group has got is not one position.
+        if conversation.pair().is_none() {
+            continue;
+        }
         let peer = peer_in(*conversation, user)?;
         wanted.push((*conversation, rows::receipt(*conversation, if planted!(OwnReceiptAsked) { user } else { peer })));
     }

@@ -38,14 +38,14 @@ impl Storm {
         }
         for chat in chats {
             let head = self.head(chat);
-            for user in chat.pair().users() {
+            for user in chat.pair().unwrap().users() {
                 let Some(Receipt { delivered, read }) = self.row(&rows::receipt(chat, user)) else { continue };
                 let stored = self.of(user).filter_map(|phone| phone.disk.chats.get(&chat)?.cursor).max().unwrap_or_default();
                 let shown = self.of(user).filter_map(|phone| phone.seen.get(&chat).copied()).max().unwrap_or_default();
                 assert!(delivered <= stored, "{user} has stored {stored} of {chat}, and {delivered} is called delivered");
                 assert!(read <= shown, "{user} was shown {shown} of {chat}, and {read} is called read");
                 assert!(read <= delivered && delivered <= head);
-                let peer = chat.pair().peer(user).unwrap();
+                let peer = chat.peer(user).unwrap();
                 for phone in self.of(peer) {
                     let Some(ticks) = phone.disk.chats.get(&chat) else { continue };
                     assert!(ticks.peer_delivered <= delivered && ticks.peer_read <= read, "{} shows ticks that are not true", phone.device);
@@ -83,8 +83,8 @@ impl Storm {
             self.phones.iter().flat_map(|phone| &phone.wrote).filter(|(of, _)| *of == chat).map(|(_, id)| *id).collect();
         let in_log: BTreeSet<MessageId> = log.iter().map(|entry| entry.id).collect();
         assert_eq!(written, in_log, "what was written and stored is in the log of {chat}, and nothing else");
-        for user in chat.pair().users() {
-            let peer = chat.pair().peer(user).unwrap();
+        for user in chat.pair().unwrap().users() {
+            let peer = chat.peer(user).unwrap();
             let last = |of: UserId| log.iter().rposition(|entry| entry.sender.user == of).map_or(Seq::START, |place| Seq(place as u64 + 1));
             let receipt: Receipt = self.row(&rows::receipt(chat, peer)).unwrap_or_default();
             assert!(receipt.delivered >= last(user), "{peer} has everything of {chat}");

@@ -1,10 +1,12 @@
 //! What each kind of command costs the store. The table is a part of `docs/capacity.md`, and this keeps it true.
 
+use crate::world::group::{GROUP, change, removed, say};
 use crate::world::*;
 use core::fmt::Write as _;
 use doubletick_core::command::Command;
 use doubletick_core::frame::{Privacy, UserList};
-use doubletick_core::id::{DeviceId, SessionEpoch};
+use doubletick_core::id::{DeviceId, Seq, SessionEpoch, UserId};
+use doubletick_core::limits;
 use doubletick_core::store::{Read, Write};
 use doubletick_core::transact::Batch;
 
@@ -103,6 +105,8 @@ fn table() -> String {
     line(&world, &acknowledge(ben, ann.user, 3, 3), "it was read as well");
     line(&world, &acknowledged, "a retry");
 
+    in_groups(&mut line);
+
     let (_, seen) = world.peek(EAST);
     line(&world, &Command::TakeWakes { gateway: EAST, seen: vec![] }, "one message has come");
     line(&world, &Command::TakeWakes { gateway: EAST, seen }, "and is handed on");
@@ -132,11 +136,55 @@ fn table() -> String {
     line(&world, &renew(ann, 1, token(1, 9)), "always");
     line(&world, &in_session(ann, 1, Command::RemoveDevice { device: ben }), "it is connected");
 
-    line(&world, &Command::Begin { gateway: doubletick_core::id::GatewayId(0xc) }, "always");
-    line(&world, &Command::RenewLease { gateway: WEST }, "always");
-    line(&world, &Command::ReadLeases, "two gateways");
-    line(&world, &Command::Reap { gateway: WEST, renewals: 0 }, "it had one session");
+    of_gateways(&mut line, &world);
     table
+}
+
+fn of_gateways(line: &mut dyn FnMut(&World, &Command, &str), world: &World) {
+    line(world, &Command::Begin { gateway: doubletick_core::id::GatewayId(0xc) }, "always");
+    line(world, &Command::RenewLease { gateway: WEST }, "always");
+    line(world, &Command::ReadLeases, "two gateways");
+    line(world, &Command::Reap { gateway: WEST, renewals: 0 }, "it had one session");
+}
+
+fn in_groups(line: &mut dyn FnMut(&World, &Command, &str)) {
+    let (small, of_three) = group_of(3);
+    line(&small, &of_three, "into a group of three, all connected");
+    let (large, of_many) = group_of(limits::SYNCHRONOUS_FAN_OUT + 1);
+    line(&large, &of_many, "into a group of more than are told at once");
+    let mut sent = large.clone();
+    sent.run(of_many).unwrap();
+    line(&sent, &Command::FanOut { conversation: GROUP }, "for 17 members, all connected");
+    let ben = DeviceId { user: UserId(2), serial: 1 };
+    let acknowledged = Command::Acknowledge { device: ben, conversation: GROUP, delivered: Seq(1), read: Seq(0) };
+    line(&small, &acknowledged, "in a group");
+    let removed = change(DeviceId { user: UserId(1), serial: 1 }, "out", &removed(ben));
+    line(&small, &removed, "a member is removed from a group of three, all connected");
+}
+
+/// A group of so many, one device each and connected, which has heard of its making; and a message into it.
+fn group_of(size: u32) -> (World, Command) {
+    let mut world = World::new();
+    let people: Vec<DeviceId> = (1..=u64::from(size)).map(|user| world.link(user)).collect();
+    for (device, epoch) in people.iter().zip(1..) {
+        world.open(*device, EAST, epoch);
+    }
+    world.group(&people);
+    world.fan_out();
+    (world, say(people[0], &text("hello"), 1))
+}
+
+#[test]
+fn a_message_into_a_large_group_costs_the_same_however_large_it_is() {
+    let costs = [limits::SYNCHRONOUS_FAN_OUT + 1, 100, limits::GROUP_MEMBERS].map(|size| {
+        let (world, message) = group_of(size);
+        let Cost { rounds, read, written, bytes } = cost(&world, &message);
+        (rounds, read, written, bytes)
+    });
+    assert_eq!(costs[0], (1, [6, 0], [5, 0], costs[0].3), "rounds, rows read, rows written");
+    assert_eq!(costs[1].0, costs[0].0);
+    assert_eq!((costs[1].1, costs[1].2), (costs[0].1, costs[0].2));
+    assert_eq!(costs[2], costs[1]);
 }
 
 #[test]

@@ -70,6 +70,7 @@ fn who_may_not_send_is_told_why() {
         conversation: talk(one.user, other.user),
         id: id_of("x"),
         content: Content::shared(1, *b"x").unwrap(),
+        roster: 0,
     };
     for (command, reject) in [
         (between(cid, ann, ben), Reject::NotMember),
@@ -132,7 +133,7 @@ fn a_page_holds_so_many_entries_and_so_many_bytes_and_never_none() {
     let large = Content::shared(1, vec![b'x'; limits::CONTENT_BYTES]).unwrap();
     let conversation = talk(ann.user, ben.user);
     for n in 0..2 {
-        world.run(Command::Send { from: ann, conversation, id: id_of(&format!("large{n}")), content: large.clone() }).unwrap();
+        world.run(Command::Send { from: ann, conversation, id: id_of(&format!("large{n}")), content: large.clone(), roster: 0 }).unwrap();
     }
     let mut page = |after: u64| match world.run(Command::ReadLog { device: ben, conversation, after: Some(Seq(after)) }) {
         Ok(Reply::Page { entries, head: Seq(72), .. }) => entries.iter().map(|entry| entry.seq.0).collect::<Vec<_>>(),
@@ -152,7 +153,7 @@ fn each_device_gets_its_own_body_and_a_blank_position_where_there_is_none_for_it
     let body = |text: &str| Body { kind: 7, bytes: text.as_bytes().into() };
     let content = Content::new(Parts::PerDevice(vec![(ben, body("for the phone"))])).unwrap();
     let conversation = talk(ann.user, ben.user);
-    world.run(Command::Send { from: ann, conversation, id: id_of("m"), content }).unwrap();
+    world.run(Command::Send { from: ann, conversation, id: id_of("m"), content, roster: 0 }).unwrap();
     assert_eq!(world.texts(ben, ann, None), ["for the phone"]);
     assert_eq!(world.texts(tablet, ann, None), ["-"]);
     world.prove();

@@ -6,6 +6,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
 
 pub mod cases;
+pub mod group;
 
 use doubletick_core::command::{Command, DirtyPage, Reply, SeenWake, Wake, code_digest};
 use doubletick_core::content::{Content, Entry};
@@ -173,7 +174,7 @@ impl World {
         let (mut log, mut after) = (vec![], after.map(Seq));
         loop {
             match self.run(Command::ReadLog { device, conversation, after }) {
-                Ok(Reply::Page { entries, head, after: from }) => {
+                Ok(Reply::Page { entries, head, after: from, .. }) => {
                     after = Some(entries.last().map_or(from, |entry| entry.seq));
                     log.extend(entries);
                     if after == Some(head) {
@@ -275,7 +276,7 @@ pub fn send(from: DeviceId, to: UserId, text: &str) -> Command {
 
 pub fn send_as(from: DeviceId, to: UserId, id: MessageId, text: &str) -> Command {
     let content = Content::shared(1, text.as_bytes()).unwrap();
-    Command::Send { from, conversation: talk(from.user, to), id, content }
+    Command::Send { from, conversation: talk(from.user, to), id, content, roster: 0 }
 }
 
 pub fn id_of(text: &str) -> MessageId {

@@ -110,7 +110,10 @@ impl Picture {
 
     /// The two who talk in a conversation.
     pub fn conversation(&self, conversation: ConversationId) -> String {
-        conversation.pair().users().map(|user| self.user(user)).join(" ↔ ")
+        match conversation {
+            ConversationId::Direct(pair) => pair.users().map(|user| self.user(user)).join(" ↔ "),
+            ConversationId::Group(_) => conversation.to_string(),
+        }
     }
 
     /// The number of a message, from 1 on.

@@ -112,7 +112,7 @@ impl<'a> Sheet<'a> {
     fn conversation_names(&self) -> Vec<Value> {
         let mut names: Vec<(usize, Value)> = Vec::new();
         for (id, number) in &self.conversations {
-            let users: Vec<i64> = id.pair().users().iter().map(|user| number_of(self.users.get(user))).collect();
+            let users: Vec<i64> = id.pair().iter().flat_map(|pair| pair.users()).map(|user| number_of(self.users.get(&user))).collect();
             names.push((*number, json!([self.picture.conversation(*id), users, id.to_string()])));
         }
         names.sort_by_key(|(number, _)| *number);

@@ -61,7 +61,7 @@ impl Oracles {
         message.refused = Some(reject);
         let (device, sender, conversation, told, seq) =
             (message.device, message.sender.user, message.conversation, message.told, message.seq);
-        let peer = conversation.pair().peer(sender);
+        let peer = conversation.peer(sender);
         let blocked = peer.is_some_and(|peer| self.blocks.contains(&(sender, peer)) || self.blocks.contains(&(peer, sender)));
         let removed = self.devices[device as usize].removed;
         let right = (reject == Reject::NotAllowed && blocked) || (reject == Reject::DeviceRemoved && removed);

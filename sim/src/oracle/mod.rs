@@ -237,8 +237,7 @@ impl Oracles {
 
     /// The linked devices of both people.
     pub(crate) fn devices_of(&self, conversation: ConversationId) -> Vec<DeviceId> {
-        let pair = conversation.pair();
-        self.devices.iter().filter_map(|device| device.id).filter(|id| pair.side(id.user).is_some()).collect()
+        self.devices.iter().filter_map(|device| device.id).filter(|id| conversation.may_include(id.user)).collect()
     }
 
     /// A hostile device greets with the name and token of another, or as itself.
@@ -269,7 +268,7 @@ impl Oracles {
     /// A device is told something about a conversation.
     pub(crate) fn told_of(&mut self, device: u32, conversation: ConversationId) {
         let id = self.devices[device as usize].id;
-        let takes_part = id.is_some_and(|id| conversation.pair().side(id.user).is_some());
+        let takes_part = id.is_some_and(|id| conversation.may_include(id.user));
         self.compare(Oracle::Visibility, takes_part, || {
             format!("device {device} was told of {conversation}, in which its user takes no part")
         });

@@ -111,7 +111,9 @@ impl Oracles {
     pub(crate) fn lacks(&mut self, device: u32, conversation: ConversationId) -> Option<String> {
         let watched = &self.devices[device as usize];
         let (id, linked_at) = (watched.id?, watched.linked_at);
-        conversation.pair().side(id.user)?;
+        if !conversation.may_include(id.user) {
+            return None;
+        }
         let head = self.model.head(conversation);
         // A device that was there from the start has everything; one that came later has at least what was committed since.
         let must = self.model.first_after(conversation, linked_at);

@@ -28,7 +28,7 @@ impl Oracles {
         self.told_of(device, conversation);
         let forward = before.0 <= after.0 && before.1 <= after.1;
         self.compare(Oracle::ReceiptTruth, forward, || format!("the ticks of device {device} in {conversation} went back"));
-        if let Some(peer) = self.user_of(device).and_then(|user| conversation.pair().peer(user)) {
+        if let Some(peer) = self.user_of(device).and_then(|user| conversation.peer(user)) {
             self.true_marks(conversation, peer, after, "a device was told");
         }
     }

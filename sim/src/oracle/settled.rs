@@ -154,7 +154,7 @@ impl World<'_> {
         let mut wrong = None;
         'devices: for (nth, id, device) in self.living() {
             for chat in device.disk.chats.values() {
-                let Some(peer) = chat.conversation.pair().peer(id.user) else { continue };
+                let Some(peer) = chat.conversation.peer(id.user) else { continue };
                 let (delivered, read) = self.oracles.stored_receipt(chat.conversation, peer);
                 let has = self.has_living(peer, chat.conversation);
                 // Ticks stand at messages: of a watermark, the last own message below it is all that is shown.

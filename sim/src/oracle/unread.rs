@@ -38,7 +38,7 @@ impl Oracles {
                 )
             });
         }
-        let of_user: Vec<_> = self.model.conversations().filter(|conversation| conversation.pair().side(user).is_some()).collect();
+        let of_user: Vec<_> = self.model.conversations().filter(|conversation| conversation.may_include(user)).collect();
         let missing = of_user.into_iter().find(|conversation| {
             let listed = chats.iter().any(|chat| chat.conversation == *conversation);
             !listed && ends(store, version, *conversation, user).0 > Seq::START
@@ -47,7 +47,7 @@ impl Oracles {
     }
 
     fn told_of_user(&mut self, user: UserId, conversation: ConversationId) {
-        let takes_part = conversation.pair().side(user).is_some();
+        let takes_part = conversation.may_include(user);
         self.compare(Oracle::Visibility, takes_part, || format!("{user} was told of {conversation}"));
     }
 }

@@ -120,7 +120,7 @@ impl App {
 
     /// The other side of a conversation.
     pub(super) fn peer(&self, conversation: ConversationId) -> UserId {
-        conversation.pair().peer(self.user).expect("it is one of this user's conversations")
+        conversation.peer(self.user).expect("it is one of this user's conversations")
     }
 
     pub(super) fn open_chat(&self) -> Option<&Chat> {

@@ -67,6 +67,20 @@ pub(crate) enum Change {
     User(UserId),
 }
 
+impl Change {
+    /// The conversation that it is about.
+    pub(crate) fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::Message { conversation, .. }
+            | Self::Accepted { conversation, .. }
+            | Self::Failed { conversation, .. }
+            | Self::Receipt { conversation, .. }
+            | Self::Read { conversation } => Some(*conversation),
+            Self::User(_) => None,
+        }
+    }
+}
+
 impl Storage {
     /// Stores a batch. When this returns, no crash can undo it.
     pub(crate) fn apply(&self, jobs: Vec<Job>) -> Result<Applied, StorageError> {
@@ -174,6 +188,7 @@ impl<'txn> Writer<'txn> {
             kind: body.map_or(0, |body| body.kind),
             body: body.map(|body| body.bytes.to_vec()),
             failed: None,
+            sender: 0,
         };
         self.put(*conversation, place, &row)?;
         self.applied.changes.push(Change::Message { conversation: *conversation, place, own: true, id: *id });
@@ -209,9 +224,10 @@ impl<'txn> Writer<'txn> {
 
     fn receive(&mut self, conversation: ConversationId, delivery: Delivery, again: bool) -> Result<bool, StorageError> {
         let Delivery { seq, from, id, at, body } = delivery;
-        let (own, serial) = match from {
-            Sender::Own(serial) => (true, serial),
-            Sender::Peer(serial) => (false, serial),
+        let (own, serial, sender) = match from {
+            Sender::Own(serial) => (true, serial, 0),
+            Sender::Peer(serial) => (false, serial, 0),
+            Sender::Member(device) => (false, device.serial, device.user.0),
         };
         let known = self.place(conversation, own, id)?;
         let is_new = known.is_none();
@@ -245,6 +261,7 @@ impl<'txn> Writer<'txn> {
                     kind: body.as_ref().map_or(0, |body| body.kind),
                     body: body.map(|body| body.bytes.to_vec()),
                     failed: None,
+                    sender,
                 };
                 let place = self.free_place(conversation, seq)?;
                 self.put(conversation, place, &row)?;

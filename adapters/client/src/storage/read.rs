@@ -49,7 +49,9 @@ impl Storage {
         for row in txn.open_table(rows::CHATS)?.iter()? {
             let (key, row) = row?;
             let (conversation, row) = chat(key.value(), row.value())?;
-            let peer = conversation.pair().peer(me).ok_or(StorageError::Damaged("chats"))?;
+            // Groups are stored as any conversation, and not shown.
+            let ConversationId::Direct(pair) = conversation else { continue };
+            let peer = pair.peer(me).ok_or(StorageError::Damaged("chats"))?;
             let (first, last) = (rows::history_key(conversation, Place::FIRST), rows::history_key(conversation, Place::LAST));
             let last = match history.range::<&[u8; 36]>(&first..=&last)?.next_back() {
                 Some(last) => {

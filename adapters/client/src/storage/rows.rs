@@ -15,7 +15,7 @@
 
 use doubletick_core::client::StoredChat;
 use doubletick_core::content::{Body, Content, Parts};
-use doubletick_core::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, GroupId, MessageId, Seq, UserId};
 use redb::TableDefinition;
 
 /// The version of the tables.
@@ -79,18 +79,36 @@ impl Place {
     }
 }
 
+/// Of a direct conversation, its two users, the lower first; of a group, the two halves of its name, the second first: as the name of a group
+/// is well formed, that one is the greater.
 pub(super) fn chat_key(conversation: ConversationId) -> [u8; 16] {
-    let [low, high] = conversation.pair().users();
     let mut key = [0; 16];
-    key[..8].copy_from_slice(&low.0.to_be_bytes());
-    key[8..].copy_from_slice(&high.0.to_be_bytes());
+    match conversation {
+        ConversationId::Direct(pair) => {
+            let [low, high] = pair.users();
+            key[..8].copy_from_slice(&low.0.to_be_bytes());
+            key[8..].copy_from_slice(&high.0.to_be_bytes());
+        }
+        ConversationId::Group(GroupId(id)) => {
+            key[..8].copy_from_slice(&id[8..]);
+            key[8..].copy_from_slice(&id[..8]);
+        }
+    }
     key
 }
 
 /// `None` for bytes that name no conversation.
 pub(super) fn conversation(key: &[u8]) -> Option<ConversationId> {
-    let (low, high) = key.split_first_chunk::<8>()?;
-    ConversationId::direct(UserId(u64::from_be_bytes(*low)), UserId(u64::from_be_bytes(high.try_into().ok()?)))
+    let (first, second) = key.split_first_chunk::<8>()?;
+    let second: &[u8; 8] = second.try_into().ok()?;
+    let (low, high) = (u64::from_be_bytes(*first), u64::from_be_bytes(*second));
+    if low < high {
+        return ConversationId::direct(UserId(low), UserId(high));
+    }
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(second);
+    id[8..].copy_from_slice(first);
+    Some(GroupId(id)).filter(|group| group.is_well_formed()).map(ConversationId::Group)
 }
 
 pub(super) fn history_key(conversation: ConversationId, place: Place) -> [u8; 36] {
@@ -198,6 +216,9 @@ pub(super) struct MessageRow {
     /// The number of the reject with which the server refused it for good.
     #[prost(uint32, optional, tag = "7")]
     pub(super) failed: Option<u32>,
+    /// In a group, the sender, if it is not this user.
+    #[prost(fixed64, tag = "8")]
+    pub(super) sender: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -323,7 +344,8 @@ mod tests {
             ),
             (
                 "message",
-                MessageRow { id: vec![1], own: true, serial: 2, at: 3, kind: 4, body: Some(vec![5]), failed: Some(6) }.encode_to_vec(),
+                MessageRow { id: vec![1], own: true, serial: 2, at: 3, kind: 4, body: Some(vec![5]), failed: Some(6), sender: 0 }
+                    .encode_to_vec(),
                 "0a0101100118022003280432010538 06",
             ),
             (

@@ -370,7 +370,7 @@ fn equals(it: &Kept, model: &Model) -> Result<(), TestCaseError> {
     prop_assert_eq!(it.outbox(), model.outbox.iter().map(|(_, n)| id(*n)).collect::<Vec<_>>());
     let stored = it.storage.stored(ME, Secret([0; 32])).unwrap();
     for known in stored.chats {
-        let peer = u8::try_from(known.conversation.pair().peer(ME.user).unwrap().0 - 10).unwrap();
+        let peer = u8::try_from(known.conversation.peer(ME.user).unwrap().0 - 10).unwrap();
         prop_assert_eq!(known.cursor.map(|cursor| cursor.0), model.heads.get(&peer).copied());
     }
     Ok(())

@@ -93,7 +93,15 @@ impl From<Reject> for Error {
             | Reject::ListFull
             | Reject::Superseded
             | Reject::Nonsense
-            | Reject::NotAllowed => (StatusCode::BAD_REQUEST, "The request makes no sense."),
+            | Reject::NotAllowed
+            | Reject::NotAdmin
+            | Reject::GroupFull { .. }
+            | Reject::AlreadyMember
+            | Reject::NoSuchMember
+            | Reject::LastAdmin
+            | Reject::GroupExists
+            | Reject::StaleRoster { .. }
+            | Reject::TooManyGroups => (StatusCode::BAD_REQUEST, "The request makes no sense."),
         };
         Self::new(status, reject, sentence)
     }

@@ -14,7 +14,7 @@ fn a_message_is_accepted_delivered_and_acknowledged_and_its_sender_hears_of_it()
         let (mut anna, mut ben) = (open(server.addr(), anna).await, open(server.addr(), ben).await);
 
         let (request, to, id) = (RequestId(1), Target::Id(conversation), message_id(1));
-        anna.say(ClientFrame::Send { request, attempt: 0, to, id, content: text("Hello, Ben!") }).await;
+        anna.say(ClientFrame::Send { request, attempt: 0, to, id, content: text("Hello, Ben!"), roster: 0 }).await;
         let seq = anna
             .expect(|frame| match frame {
                 ServerFrame::Accepted { request: RequestId(1), seq, .. } => Some(*seq),
@@ -49,7 +49,8 @@ fn what_was_sent_to_an_absent_device_is_there_when_it_connects_in_order() {
         let to = Target::Id(between(anna.device, ben.device));
         let mut anna = open(server.addr(), anna).await;
         for n in 1..=30 {
-            anna.say(ClientFrame::Send { request: RequestId(n.into()), attempt: 0, to, id: message_id(n), content: text("hi") }).await;
+            anna.say(ClientFrame::Send { request: RequestId(n.into()), attempt: 0, to, id: message_id(n), content: text("hi"), roster: 0 })
+                .await;
         }
         for n in 1..=30 {
             anna.expect(|frame| matches!(frame, ServerFrame::Accepted { request: RequestId(at), .. } if *at == n).then_some(())).await;

@@ -43,7 +43,14 @@ fn operators_are_told_what_each_kind_of_command_costs() {
         let mut device = open(server.addr(), anna).await;
         let mut other = open(server.addr(), ben).await;
         let to = Target::Id(between(anna.device, ben.device));
-        let send = |id| ClientFrame::Send { request: RequestId(u32::from(id)), attempt: 0, to, id: message_id(id), content: text("hello") };
+        let send = |id| ClientFrame::Send {
+            request: RequestId(u32::from(id)),
+            attempt: 0,
+            to,
+            id: message_id(id),
+            content: text("hello"),
+            roster: 0,
+        };
         for id in 1..=2 {
             device.say(send(id)).await;
             device.expect(|frame| matches!(frame, ServerFrame::Accepted { .. }).then_some(())).await;

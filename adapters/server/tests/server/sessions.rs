@@ -83,7 +83,7 @@ fn a_device_that_does_not_read_is_cut_off_and_misses_nothing_when_it_comes_back(
         let mut reader = open(server.addr(), ben).await;
         for n in 1..=8 {
             let content = text(&"x".repeat(60_000));
-            sender.say(ClientFrame::Send { request: RequestId(n.into()), attempt: 0, to, id: message_id(n), content }).await;
+            sender.say(ClientFrame::Send { request: RequestId(n.into()), attempt: 0, to, id: message_id(n), content, roster: 0 }).await;
             sender.expect(|frame| matches!(frame, ServerFrame::Accepted { request, .. } if request.0 == u32::from(n)).then_some(())).await;
         }
         // Answers of 60 kB each that are asked for and never read fill every buffer on the way.

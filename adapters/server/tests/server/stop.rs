@@ -123,7 +123,7 @@ fn a_killed_server_breaks_off_and_the_next_one_on_its_store_has_everything() {
         let (anna, ben) = (register(server.addr(), "+4915100000001").await, register(server.addr(), "+4915100000002").await);
         let to = Target::Id(between(anna.device, ben.device));
         let mut device = open(server.addr(), anna).await;
-        device.say(ClientFrame::Send { request: RequestId(1), attempt: 0, to, id: message_id(1), content: text("kept") }).await;
+        device.say(ClientFrame::Send { request: RequestId(1), attempt: 0, to, id: message_id(1), content: text("kept"), roster: 0 }).await;
         device.expect(|frame| matches!(frame, ServerFrame::Accepted { .. }).then_some(())).await;
         server.kill().await;
         while let Some(Ok(message)) = device.ws.next().await {

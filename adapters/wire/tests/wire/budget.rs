@@ -27,7 +27,7 @@ fn costs(read: Seq) -> [usize; 5] {
     let content = Content::shared(0, *TEXT).unwrap();
     let entries = vec![delivery(seq.0, Sender::Peer(1), Some(text(TEXT)))];
     [
-        from_client(&ClientFrame::Send { request, attempt: 0, to: of, id: message(1), content }),
+        from_client(&ClientFrame::Send { request, attempt: 0, to: of, id: message(1), content, roster: 0 }),
         from_server(&ServerFrame::Accepted { request, of: None, seq, at: NOW }),
         from_server(&ServerFrame::Deliver { of, entries }),
         from_client(&ClientFrame::Ack { request: None, of, delivered: seq, read: Seq::START }),

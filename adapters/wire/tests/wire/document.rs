@@ -37,6 +37,10 @@ fn the_table_of_rejects_is_the_one_in_the_code() {
                 "position"
             } else if reject == (Reject::TooMany { retry_after: Millis(1) }) {
                 "milliseconds"
+            } else if reject == (Reject::GroupFull { limit: 1 }) {
+                "members"
+            } else if reject == (Reject::StaleRoster { epoch: 1 }) {
+                "roster epoch"
             } else {
                 "–"
             };
@@ -68,6 +72,10 @@ fn the_table_of_limits_is_the_one_in_the_code() {
         ("HANDLES_PER_SESSION", limits::HANDLES_PER_SESSION.to_string()),
         ("WATCHES_PER_SESSION", limits::WATCHES_PER_SESSION.to_string()),
         ("CONTACTS_PER_USER", limits::CONTACTS_PER_USER.to_string()),
+        ("GROUP_MEMBERS", limits::GROUP_MEMBERS.to_string()),
+        ("GROUPS_PER_USER", limits::GROUPS_PER_USER.to_string()),
+        ("GROUP_NAME_BYTES", limits::GROUP_NAME_BYTES.to_string()),
+        ("PAGE_MEMBERS", limits::PAGE_MEMBERS.to_string()),
         ("HEARTBEAT", milliseconds(limits::HEARTBEAT)),
         ("DEAD_AFTER", milliseconds(limits::DEAD_AFTER)),
         ("TOKEN_LIFE", milliseconds(limits::TOKEN_LIFE)),

@@ -1,5 +1,6 @@
 //! One frame of every kind, and of every shape in which a kind comes.
 
+use doubletick_core::change::{Change, Settings};
 use doubletick_core::content::{Body, Content, Parts};
 use doubletick_core::frame::*;
 use doubletick_core::id::*;
@@ -13,6 +14,16 @@ pub(crate) const TEXT: &[u8; 32] = b"thirty-two bytes of text no less";
 
 pub(crate) fn chat() -> ConversationId {
     ConversationId::direct(ALICE, BOB).unwrap()
+}
+
+pub(crate) fn group() -> ConversationId {
+    ConversationId::Group(GroupId(*b"a group's number"))
+}
+
+/// A group of three.
+pub(crate) fn created() -> Change {
+    let settings = Settings { admins_add: true, admins_edit: false, admins_post: false, limit: 20 };
+    Change::Created { name: "friends".into(), members: vec![BOB, UserId(7)], settings }
 }
 
 pub(crate) fn message(n: u8) -> MessageId {
@@ -31,7 +42,8 @@ pub(crate) fn text(bytes: &[u8]) -> Body {
 pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
     let request = RequestId(1000);
     let handle = Target::Handle(Handle(5));
-    let send = |to, attempt, content| ClientFrame::Send { request, attempt, to, id: message(1), content };
+    let send = |to, attempt, content| ClientFrame::Send { request, attempt, to, id: message(1), content, roster: 0 };
+    let in_group = |to, content, roster| ClientFrame::Send { request, attempt: 0, to, id: message(2), content, roster };
     let per_device = Parts::PerDevice(vec![
         (DeviceId { user: ALICE, serial: 2 }, Body { kind: 1024, bytes: (*b"one").into() }),
         (DeviceId { user: BOB, serial: 65535 }, Body { kind: u32::MAX, bytes: (*b"").into() }),
@@ -41,6 +53,8 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         ("send.handle", send(handle, 0, Content::shared(0, *TEXT).unwrap())),
         ("send.id", send(Target::Id(chat()), 3, Content::shared(9, *b"").unwrap())),
         ("send.per_device", send(handle, 0, Content::new(per_device).unwrap())),
+        ("send.group", in_group(Target::Id(group()), Content::shared(0, *TEXT).unwrap(), 7)),
+        ("send.change", in_group(handle, created().content(), 0)),
         ("ack", ClientFrame::Ack { request: None, of: handle, delivered: Seq(1000), read: Seq::START }),
         ("ack.read", ClientFrame::Ack { request: None, of: Target::Id(chat()), delivered: Seq(u64::MAX), read: Seq(990) }),
         ("ack.request", ClientFrame::Ack { request: Some(RequestId(0)), of: handle, delivered: Seq(1000), read: Seq(990) }),
@@ -52,6 +66,8 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         ("unwatch", ClientFrame::Unwatch { user: BOB }),
         ("find_users", ClientFrame::FindUsers { request, phones: vec![phone("+15550100"), phone("+4915112345678")] }),
         ("ask_user", ClientFrame::AskUser { request, user: BOB }),
+        ("ask_roster", ClientFrame::AskRoster { request, of: handle, after: None }),
+        ("ask_roster.after", ClientFrame::AskRoster { request, of: Target::Id(group()), after: Some(BOB) }),
         ("list_chats", ClientFrame::ListChats { request, after: None }),
         ("list_chats.after", ClientFrame::ListChats { request, after: Some(chat()) }),
         ("set_listed", ClientFrame::SetListed { request, list: UserList::Contacts, user: BOB, listed: true }),
@@ -70,11 +86,15 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
     let request = RequestId(1000);
     let handle = Target::Handle(Handle(5));
     let bind = Target::Bind(Handle(5), chat());
+    let bob = |serial| DeviceId { user: BOB, serial };
     let run = vec![
         delivery(1000, Sender::Peer(1), Some(text(TEXT))),
         delivery(1001, Sender::Own(2), Some(Body { kind: 1024, bytes: (*b"").into() })),
         delivery(1002, Sender::Peer(3), None),
     ];
+    let in_group = vec![delivery(1, Sender::Member(bob(1)), Some(text(TEXT))), delivery(2, Sender::Member(bob(65535)), None)];
+    let members =
+        vec![RosterEntry { user: ALICE, admin: true, devices: vec![1] }, RosterEntry { user: BOB, admin: false, devices: vec![2, 300] }];
     let damaged = Delivery { seq: Seq(1000), from: Sender::Own(0), id: MessageId([0; 16]), at: Timestamp::default(), body: None };
     let card = UserCard { user: BOB, phone: phone("+15550100"), devices: vec![1, 2, 300] };
     let row = Chat { conversation: chat(), head: Seq(1000), at: NOW, unread: 12 };
@@ -87,6 +107,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ("refused.detail", ServerFrame::Refused { request: None, reject: Reject::TooMany { retry_after: Millis(1500) } }),
         ("deliver", ServerFrame::Deliver { of: handle, entries: run[..1].to_vec() }),
         ("deliver.run", ServerFrame::Deliver { of: bind, entries: run.clone() }),
+        ("deliver.group", ServerFrame::Deliver { of: Target::Bind(Handle(6), group()), entries: in_group }),
         ("page", ServerFrame::Page { request, entries: run, head: Seq(2000) }),
         ("page.empty", ServerFrame::Page { request, entries: vec![], head: Seq(900) }),
         ("page.damaged", ServerFrame::Page { request, entries: vec![damaged], head: Seq(1000) }),
@@ -98,6 +119,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ("presence.never", presence(Presence::Offline { last_seen: None })),
         ("users", ServerFrame::Users { request, users: vec![card] }),
         ("chats", ServerFrame::Chats { request, chats: vec![row], more: true }),
+        ("roster", ServerFrame::Roster { request, name: "friends".into(), epoch: 7, members, more: true }),
         ("done", ServerFrame::Done { request, expires: Timestamp::default() }),
         ("done.renewed", ServerFrame::Done { request, expires: NOW }),
         ("pong", ServerFrame::Pong),

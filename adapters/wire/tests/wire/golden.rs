@@ -38,7 +38,7 @@ fn every_server_frame_has_the_bytes_that_it_always_had() {
     assert_eq!(files("server"), frames.iter().map(|(name, _)| format!("{name}.hex")).collect());
 }
 
-const CLIENT_KINDS: usize = 16;
+const CLIENT_KINDS: usize = 17;
 
 /// A new kind of frame stops this from compiling: then it needs a number above and a golden file.
 fn client_kind(frame: &ClientFrame) -> &'static str {
@@ -54,6 +54,7 @@ fn client_kind(frame: &ClientFrame) -> &'static str {
         ClientFrame::FindUsers { .. } => "find_users",
         ClientFrame::AskUser { .. } => "ask_user",
         ClientFrame::ListChats { .. } => "list_chats",
+        ClientFrame::AskRoster { .. } => "ask_roster",
         ClientFrame::SetListed { .. } => "set_listed",
         ClientFrame::SetPrivacy { .. } => "set_privacy",
         ClientFrame::Renew { .. } => "renew",
@@ -62,7 +63,7 @@ fn client_kind(frame: &ClientFrame) -> &'static str {
     }
 }
 
-const SERVER_KINDS: usize = 13;
+const SERVER_KINDS: usize = 14;
 
 /// As [`client_kind`].
 fn server_kind(frame: &ServerFrame) -> &'static str {
@@ -77,6 +78,7 @@ fn server_kind(frame: &ServerFrame) -> &'static str {
         ServerFrame::Presence { .. } => "presence",
         ServerFrame::Users { .. } => "users",
         ServerFrame::Chats { .. } => "chats",
+        ServerFrame::Roster { .. } => "roster",
         ServerFrame::Done { .. } => "done",
         ServerFrame::Pong => "pong",
         ServerFrame::Goodbye { .. } => "goodbye",

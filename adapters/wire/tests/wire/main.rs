@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy's exception for tests does not reach the functions that they call")]
 
 mod budget;
+mod change;
 mod document;
 mod frames;
 mod generated;

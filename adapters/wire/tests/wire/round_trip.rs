@@ -36,7 +36,8 @@ fn device() -> impl Strategy<Value = DeviceId> {
 }
 
 fn conversation() -> impl Strategy<Value = ConversationId> {
-    (user(), user()).prop_filter_map("two users", |(one, other)| ConversationId::direct(one, other))
+    let direct = (user(), user()).prop_filter_map("two users", |(one, other)| ConversationId::direct(one, other));
+    prop_oneof![direct, any::<[u8; 16]>().prop_map(|id| ConversationId::Group(GroupId(id)))]
 }
 
 fn handle() -> impl Strategy<Value = Handle> {
@@ -81,13 +82,8 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let privacy = prop_oneof![Just(Privacy::Everyone), Just(Privacy::Contacts), Just(Privacy::Nobody)];
     let often = prop_oneof![
         (device(), secret(), 1_u64..).prop_map(|(device, secret, run)| ClientFrame::Hello { device, secret, run }),
-        (request(), any::<u32>(), named(), message(), content()).prop_map(|(request, attempt, to, id, content)| ClientFrame::Send {
-            request,
-            attempt,
-            to,
-            id,
-            content
-        }),
+        (request(), any::<u32>(), named(), message(), content(), any::<u64>())
+            .prop_map(|(request, attempt, to, id, content, roster)| { ClientFrame::Send { request, attempt, to, id, content, roster } }),
         (proptest::option::of(request()), named(), seq(), seq()).prop_map(|(request, of, delivered, read)| ClientFrame::Ack {
             request,
             of,
@@ -104,6 +100,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let seldom = prop_oneof![
         (request(), vec(phone(), 0..=limits::BATCH_ITEMS)).prop_map(|(request, phones)| ClientFrame::FindUsers { request, phones }),
         (request(), user()).prop_map(|(request, user)| ClientFrame::AskUser { request, user }),
+        (request(), named(), option::of(user())).prop_map(|(request, of, after)| ClientFrame::AskRoster { request, of, after }),
         (request(), option::of(conversation())).prop_map(|(request, after)| ClientFrame::ListChats { request, after }),
         (request(), list, user(), any::<bool>()).prop_map(|(request, list, user, listed)| ClientFrame::SetListed {
             request,
@@ -120,7 +117,7 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
 
 /// An unbroken run of deliveries.
 fn run(least: usize) -> impl Strategy<Value = Vec<Delivery>> {
-    let from = prop_oneof![any::<u16>().prop_map(Sender::Own), any::<u16>().prop_map(Sender::Peer)];
+    let from = prop_oneof![any::<u16>().prop_map(Sender::Own), any::<u16>().prop_map(Sender::Peer), device().prop_map(Sender::Member)];
     let rest = vec((from, message(), moment(), option::of(body())), least..=limits::PAGE_ENTRIES as usize);
     (prop_oneof![1..2000u64, 1..u64::MAX - 64], rest).prop_map(|(first, rest)| {
         let place = |(seq, (from, id, at, body))| Delivery { seq: Seq(seq), from, id, at, body };
@@ -134,7 +131,10 @@ fn presence() -> impl Strategy<Value = Presence> {
 }
 
 fn server_frame() -> impl Strategy<Value = ServerFrame> {
-    let reject = (1..=20u32, any::<u64>()).prop_map(|(code, detail)| Reject::from_code(code, detail).unwrap());
+    let reject = (1..=28u32, any::<u32>()).prop_map(|(code, detail)| Reject::from_code(code, detail.into()).unwrap());
+    let member = (user(), any::<bool>(), vec(serial(), 0..=limits::DEVICES_PER_USER));
+    let member = member.prop_map(|(user, admin, devices)| RosterEntry { user, admin, devices });
+    let members = vec(member, 0..=limits::PAGE_MEMBERS as usize);
     let card = (user(), phone(), vec(serial(), 0..=limits::DEVICES_PER_USER));
     let card = card.prop_map(|(user, phone, devices)| UserCard { user, phone, devices });
     let chat = (conversation(), seq(), moment(), any::<u64>());
@@ -159,6 +159,8 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
     let seldom = prop_oneof![
         (request(), vec(card, 0..=limits::BATCH_ITEMS)).prop_map(|(request, users)| ServerFrame::Users { request, users }),
         (request(), chats, any::<bool>()).prop_map(|(request, chats, more)| ServerFrame::Chats { request, chats, more }),
+        (request(), "[a-zé]{0,9}", any::<u64>(), members, any::<bool>())
+            .prop_map(|(request, name, epoch, members, more)| { ServerFrame::Roster { request, name, epoch, members, more } }),
         (request(), moment()).prop_map(|(request, expires)| ServerFrame::Done { request, expires }),
         (prop::sample::select(CloseReason::ALL.to_vec()), any::<u64>())
             .prop_map(|(reason, wait)| ServerFrame::Goodbye { reason, retry_after: Millis(wait) }),

@@ -1,0 +1,64 @@
+//! The marking of large groups' devices: by the gateway that has accepted the message, and by another if that one has died over it.
+
+use super::Gateway;
+use super::dispatch::{Lane, Origin};
+use crate::command::{Command, Reply};
+use crate::id::{ConversationId, GatewayId};
+use crate::reject::Reject;
+use alloc::vec::Vec;
+
+impl Gateway {
+    /// The devices of a group are to be marked. What is under way already serves this message too, if it has not ended before that was sent.
+    pub(super) fn fan_out(&mut self, conversation: ConversationId) {
+        match self.fanning.get_mut(&conversation) {
+            Some(again) => *again = true,
+            None => {
+                self.fanning.insert(conversation, false);
+                self.enqueue(Lane::FanOut, Origin::FanOut(conversation), Command::FanOut { conversation });
+            }
+        }
+    }
+
+    pub(super) fn fanned_out(&mut self, conversation: ConversationId, reply: &Result<Reply, Reject>) {
+        let again = self.fanning.remove(&conversation).unwrap_or(false);
+        if again || *reply == Ok(Reply::FannedOut { more: true }) {
+            self.fan_out(conversation);
+        }
+    }
+
+    /// Looks for jobs that nobody does.
+    pub(super) fn look_for_fan_outs(&mut self) {
+        if !core::mem::replace(&mut self.looking, true) {
+            self.enqueue(Lane::Read, Origin::FanOuts, Command::ReadFanOuts);
+        }
+    }
+
+    /// A job that has not moved since the last look has lost its gateway. It falls to one of those that live, each group to another, so that
+    /// they do not all do the same; if two do, it is only work done twice.
+    pub(super) fn fan_outs_read(&mut self, reply: Result<Reply, Reject>) {
+        self.looking = false;
+        let Ok(Reply::FanOuts(jobs)) = reply else { return };
+        let before = core::mem::replace(&mut self.jobs, jobs.iter().copied().collect());
+        let stuck: Vec<ConversationId> = jobs
+            .into_iter()
+            .filter(|(conversation, stamp)| before.get(conversation) == Some(stamp))
+            .map(|(conversation, _)| conversation)
+            .collect();
+        for conversation in stuck {
+            if self.falls_to_this(conversation) {
+                self.fan_out(conversation);
+            }
+        }
+    }
+
+    /// Whether a group falls to this gateway among those whose leases are known.
+    fn falls_to_this(&self, conversation: ConversationId) -> bool {
+        let place = crate::rows::fan_out_due(conversation).key;
+        let rank = |gateway: GatewayId| {
+            let mut bytes = place.as_bytes().to_vec();
+            bytes.extend(gateway.0.to_le_bytes());
+            (crate::command::stamp(&bytes), gateway)
+        };
+        self.leases.keys().all(|other| rank(self.id) < rank(*other))
+    }
+}
