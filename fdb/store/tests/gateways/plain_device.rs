@@ -164,7 +164,7 @@ impl Plain {
         id[..4].copy_from_slice(&self.user.to_be_bytes());
         let id = MessageId::new(Timestamp::from_millis(1_700_000_000_000), id);
         let content = Content::shared(1, *b"hello").unwrap();
-        ClientFrame::Send { request: RequestId(1), attempt: 0, to: Target::Id(self.chat()), id, content }
+        ClientFrame::Send { request: RequestId(1), attempt: 0, to: Target::Id(self.chat()), id, content, roster: 0 }
     }
 
     async fn heard(&mut self, socket: &mut Socket, frame: ServerFrame) -> Option<()> {
