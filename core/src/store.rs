@@ -53,6 +53,24 @@ impl Key {
         &self.bytes[..usize::from(self.bytes[Self::MAX_LEN])]
     }
 
+    /// The first key after this one.
+    #[must_use]
+    pub fn after(mut self) -> Self {
+        let length = usize::from(self.bytes[Self::MAX_LEN]);
+        if length < Self::MAX_LEN {
+            self.bytes[Self::MAX_LEN] += 1;
+            return self;
+        }
+        // No longer key begins with it, so the next one is greater in its last byte that can be.
+        let kept = self.bytes[..length].iter().rposition(|byte| *byte < u8::MAX).map_or(0, |last| last + 1);
+        self.bytes[kept..length].fill(0);
+        if let Some(last) = kept.checked_sub(1) {
+            self.bytes[last] += 1;
+        }
+        self.bytes[Self::MAX_LEN] = kept as u8;
+        self
+    }
+
     /// Whether the row says something about a running process (sessions, leases, wake-ups, bells, watchers), so that a store on a
     /// single machine may keep it in memory.
     #[inline]
@@ -240,6 +258,21 @@ mod tests {
             for b in keys {
                 assert_eq!(Key::new(a).cmp(&Key::new(b)), a.cmp(b), "{a:?} {b:?}");
             }
+        }
+    }
+
+    #[test]
+    fn between_a_key_and_the_one_after_it_there_is_none() {
+        let longest = [7; Key::MAX_LEN];
+        let mut full = longest;
+        full[Key::MAX_LEN - 2..].fill(u8::MAX);
+        let mut carried = longest.to_vec();
+        carried.truncate(Key::MAX_LEN - 2);
+        carried[Key::MAX_LEN - 3] = 8;
+        let mut last = longest;
+        last[Key::MAX_LEN - 1] = 8;
+        for (key, after) in [(&b"a"[..], &b"a\0"[..]), (b"", b"\0"), (&longest, &last), (&full, &carried)] {
+            assert_eq!(Key::new(key).after(), Key::new(after));
         }
     }
 

@@ -27,6 +27,12 @@ pub enum OpenError {
         /// The process, if it is known.
         owner: Option<u32>,
     },
+    /// It is being checked or copied.
+    #[error("the data directory {} is being read (a check, or a copy): try again when that is done", path.display())]
+    BeingRead {
+        /// The directory.
+        path: PathBuf,
+    },
     /// It was written by a program of another version.
     #[error("the data directory {} has format {found}, this program knows format {known}: use a program of the version that wrote it", path.display())]
     Version {

@@ -64,6 +64,44 @@ impl Files for Directory {
     }
 }
 
+/// The files of a directory, open for reading only.
+pub(crate) struct Frozen {
+    /// Shared with other readers, and with no server.
+    pub(crate) lock: File,
+    pub(crate) tree: Box<dyn StorageBackend>,
+    pub(crate) logs: [Box<dyn StorageBackend>; 2],
+}
+
+impl Frozen {
+    /// Opens a directory that no server uses, and changes nothing in it.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let failed = |what: &'static str| move |source| OpenError::Directory { path: path.to_owned(), what, source };
+        if !path.join(VERSION).exists() {
+            fs::read_dir(path).map_err(failed("cannot be read"))?;
+            return Err(OpenError::NotOurs { path: path.join(VERSION) });
+        }
+        let mut lock = File::open(path.join(LOCK)).map_err(failed("has no lock file that can be read"))?;
+        match lock.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(path, &mut lock)),
+            Err(TryLockError::Error(source)) => return Err(failed("cannot be locked")(source)),
+        }
+        check_version(path)?;
+        let open = |name| match File::open(path.join(name)) {
+            Ok(file) => Ok(Box::new(DiskFile(file)) as Box<dyn StorageBackend>),
+            Err(source) => Err(OpenError::File { name, source }),
+        };
+        Ok(Self { lock, tree: open(TREE)?, logs: [open(LOGS[0])?, open(LOGS[1])?] })
+    }
+}
+
+fn in_use(path: &Path, lock: &mut File) -> OpenError {
+    let mut owner = String::new();
+    // A hint for people; the lock itself is what counts.
+    let _ = lock.read_to_string(&mut owner);
+    OpenError::InUse { path: path.to_owned(), owner: owner.trim().parse().ok() }
+}
+
 fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
@@ -73,12 +111,9 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join(LOCK)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            // A hint for people; the lock itself is what counts.
-            let _ = file.read_to_string(&mut owner);
-            return Err(OpenError::InUse { path: path.to_owned(), owner: owner.trim().parse().ok() });
-        }
+        // What stands in it is a server's that has ended.
+        Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => return Err(OpenError::BeingRead { path: path.to_owned() }),
+        Err(TryLockError::WouldBlock) => return Err(in_use(path, &mut file)),
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
     file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;

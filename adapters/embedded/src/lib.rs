@@ -16,7 +16,8 @@
 //! - `tree`, `shelter`: redb, and what keeps it readable when its file fails;
 //! - `layers`, `view`: the rows in memory, and how they and the tree make one state;
 //! - `committer`, `folding`: batches, and logs into the tree;
-//! - `quick`: the quick lane, and why it is serializable.
+//! - `quick`: the quick lane, and why it is serializable;
+//! - `reader`: a data directory for whoever must not change it.
 //!
 //! # What is promised
 //!
@@ -51,6 +52,7 @@ use tokio::sync::mpsc;
 pub use committer::Committer;
 pub use error::{LogError, OpenError, TreeError};
 pub use options::Options;
+pub use reader::Reader;
 
 use files::{Directory, Files, LOGS, TREE};
 use job::{Job, Submitted};
@@ -69,6 +71,7 @@ mod layers;
 mod log;
 mod options;
 mod quick;
+mod reader;
 mod shared;
 mod shelter;
 mod tree;

@@ -52,12 +52,20 @@ pub(crate) struct Tree {
 impl Tree {
     /// Opens the database in the file, or makes one if the file is empty.
     pub(crate) fn open(file: Box<dyn StorageBackend>, cache: usize) -> Result<(Self, TreeState), TreeError> {
-        let shelter = Shelter::new(file);
+        let (tree, state) = Self::open_sheltered(Shelter::new(file), cache)?;
+        tree.check()?;
+        Ok((tree, state))
+    }
+
+    /// The same for a file that may be given up already, so that what is written stays in memory.
+    pub(crate) fn open_sheltered(shelter: Shelter, cache: usize) -> Result<(Self, TreeState), TreeError> {
         let database = redb::Builder::new().set_cache_size(cache).create_with_backend(shelter.clone())?;
         let tree = Self { database: Arc::new(database), shelter };
-        tree.check()?;
         let state = match tree.state() {
-            Err(TreeError::Redb(error)) if matches!(*error, redb::Error::TableDoesNotExist(_)) => tree.write([], 0)?,
+            Err(TreeError::Redb(error)) if matches!(*error, redb::Error::TableDoesNotExist(_)) => {
+                tree.commit([], 0)?;
+                tree.state()?
+            }
             state => state?,
         };
         Ok((tree, state))
@@ -70,6 +78,13 @@ impl Tree {
         batch: u64,
     ) -> Result<TreeState, TreeError> {
         self.check()?;
+        self.commit(rows, batch)?;
+        // With trouble, redb only believes that it has committed.
+        self.check()?;
+        self.state()
+    }
+
+    fn commit<'a>(&self, rows: impl IntoIterator<Item = (&'a Key, Option<&'a [u8]>)>, batch: u64) -> Result<(), TreeError> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_quick_repair(true);
         {
@@ -83,9 +98,7 @@ impl Tree {
             transaction.open_table(PROGRESS)?.insert(LAST_BATCH, batch)?;
         }
         transaction.commit()?;
-        // With trouble, redb only believes that it has committed.
-        self.check()?;
-        self.state()
+        Ok(())
     }
 
     fn check(&self) -> Result<(), TreeError> {

@@ -7,6 +7,7 @@
 //! - [`limits`]: how large a transaction may be, the same for every store;
 //! - [`bells`]: who waits for which key, for stores that hold that in memory;
 //! - [`fetched`]: the snapshot of a store that must fetch, and its rounds;
+//! - [`readable`]: the same stores for whoever must not change them;
 //! - [`memory`]: a store in memory, for tests, which can fail on demand;
 //! - `conformance` (feature of that name): the suite that every store runs.
 //!
@@ -36,6 +37,7 @@ pub mod conformance;
 pub mod fetched;
 pub mod limits;
 pub mod memory;
+pub mod readable;
 
 /// A store: a handle that is cheap to clone, and whose clones are the same store.
 ///

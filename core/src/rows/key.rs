@@ -81,6 +81,46 @@ pub fn head(conversation: ConversationId) -> At<Head> {
     at(Bytes::of(CONVERSATION).conversation(conversation).byte(HEAD))
 }
 
+/// All conversations' rows from one key on, at most `limit`.
+pub fn conversations(from: Option<Key>, limit: u32) -> Scan {
+    Scan { from: from.unwrap_or(Bytes::of(CONVERSATION).key()), to: Bytes::of(CONVERSATION + 1).key(), limit, reverse: false }
+}
+
+/// The conversation among whose rows a key stands, whether or not it is a key of the row table.
+pub fn conversation_of(key: &Key) -> Option<ConversationId> {
+    Reader(key.as_bytes()).expect(CONVERSATION)?.conversation()
+}
+
+/// The first key after all rows of a conversation.
+pub fn conversation_end(conversation: ConversationId) -> Key {
+    Bytes::of(CONVERSATION).conversation(conversation).byte(u8::MAX).key()
+}
+
+/// The rows of a conversation beside its log and index: those before the log, and those after the index.
+pub fn beside_log(conversation: ConversationId, limit: u32) -> [Scan; 2] {
+    let of = Bytes::of(CONVERSATION).conversation(conversation);
+    let before = Scan { from: of.key(), to: of.byte(LOG).key(), limit, reverse: false };
+    let after = Scan { from: of.byte(INDEX + 1).key(), to: conversation_end(conversation), limit, reverse: false };
+    [before, after]
+}
+
+/// A conversation's log from one key on, at most `limit` rows.
+pub fn log_rows(conversation: ConversationId, from: Option<Key>, limit: u32) -> Scan {
+    let of = Bytes::of(CONVERSATION).conversation(conversation);
+    Scan { from: from.unwrap_or(of.byte(LOG).key()), to: of.byte(LOG + 1).key(), limit, reverse: false }
+}
+
+/// A conversation's index from one key on, at most `limit` rows.
+pub fn index_rows(conversation: ConversationId, from: Option<Key>, limit: u32) -> Scan {
+    let of = Bytes::of(CONVERSATION).conversation(conversation);
+    Scan { from: from.unwrap_or(of.byte(INDEX).key()), to: of.byte(INDEX + 1).key(), limit, reverse: false }
+}
+
+/// The rows of users, devices and phone numbers from one key on, at most `limit`.
+pub fn people(from: Option<Key>, limit: u32) -> Scan {
+    Scan { from: from.unwrap_or(Bytes::of(USER).key()), to: Key::new(&[Key::EPHEMERAL]), limit, reverse: false }
+}
+
 /// How far a user has got in a conversation.
 pub fn receipt(conversation: ConversationId, user: UserId) -> At<Receipt> {
     at(Bytes::of(CONVERSATION).conversation(conversation).byte(RECEIPT).user(user))

@@ -83,6 +83,39 @@ impl Place {
         bytes.0.is_empty().then_some(place)
     }
 
+    /// What the row is, in a word or two.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Head(_) => "head",
+            Self::Receipt(..) => "receipt",
+            Self::Log(..) => "log",
+            Self::Index(..) => "index",
+            Self::Group(_) => "group",
+            Self::Member(..) => "member",
+            Self::PastMember(..) => "past member",
+            Self::Sent(..) => "sent",
+            Self::FanOutDue(_) => "fan-out due",
+            Self::FanOut(_) => "fan-out",
+            Self::GroupCount(_) => "group count",
+            Self::Account(_) => "account",
+            Self::Chat(..) => "chat",
+            Self::Contact(..) => "contact",
+            Self::Block(..) => "block",
+            Self::LastSeen(_) => "last seen",
+            Self::Device(_) => "device",
+            Self::Dirty(..) => "dirty",
+            Self::Cursor(..) => "cursor",
+            Self::Phone(_) => "phone",
+            Self::Verification(_) => "verification",
+            Self::Session(_) => "session",
+            Self::Bell(_) => "bell",
+            Self::SessionOf(..) => "session of",
+            Self::Wake(..) => "wake",
+            Self::Lease(_) => "lease",
+            Self::Watcher(..) => "watcher",
+        }
+    }
+
     /// The conversation whose row it is, or about which a device's row speaks.
     pub fn conversation(&self) -> Option<ConversationId> {
         match self {

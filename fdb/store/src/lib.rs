@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use doubletick_core::store::{Failure, Key, Transaction};
 use doubletick_core::time::Millis;
 use doubletick_store::Store;
+use doubletick_store::readable::ReadOnly;
 use foundationdb::options::TransactionOption;
 use foundationdb::{Database, FdbError};
 
@@ -86,6 +87,12 @@ pub enum OpenError {
         /// The schema that the rows are of.
         found: u64,
     },
+    /// Nobody has been here.
+    #[error("there is nothing under {prefix:?}: no server has used this prefix on this cluster")]
+    Nothing {
+        /// The prefix.
+        prefix: String,
+    },
     /// What stands in the stamp's place is none.
     #[error("what stands under {prefix:?} was not written by Doubletick: choose another prefix")]
     Foreign {
@@ -141,6 +148,18 @@ impl Fdb {
     /// # Errors
     /// See [`OpenError`]. A cluster that does not answer is waited for as long as a transaction may take.
     pub async fn open(_network: &Network, options: Options) -> Result<Self, OpenError> {
+        Self::begin_with(options, true).await
+    }
+
+    /// Opens a database to read it, and changes nothing in it.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. One without a stamp is refused: there is nothing in it.
+    pub async fn open_read_only(_network: &Network, options: Options) -> Result<ReadOnly<Self>, OpenError> {
+        Self::begin_with(options, false).await.map(ReadOnly::new)
+    }
+
+    async fn begin_with(options: Options, may_stamp: bool) -> Result<Self, OpenError> {
         let Options { cluster_file, prefix, timeout } = options;
         if prefix.is_empty() || prefix.len() > Options::MAX_PREFIX {
             return Err(OpenError::Prefix { prefix });
@@ -148,7 +167,7 @@ impl Fdb {
         let database = open_database(&cluster_file)?;
         let shared = Shared { database, rows: schema::rows(&prefix), timeout, counts: Counters::default() };
         let store = Self { shared: Arc::new(shared) };
-        schema::check(&store, &cluster_file, &prefix).await?;
+        schema::check(&store, &cluster_file, &prefix, may_stamp).await?;
         Ok(store)
     }
 

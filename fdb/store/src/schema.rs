@@ -20,11 +20,12 @@ pub(crate) fn rows(prefix: &str) -> Vec<u8> {
     [prefix.as_bytes(), &[1]].concat()
 }
 
-/// Reads the stamp, and writes it where there is none.
-pub(crate) async fn check(store: &Fdb, cluster_file: &Path, prefix: &str) -> Result<(), OpenError> {
+/// Reads the stamp, and writes it where there is none, if that is allowed.
+pub(crate) async fn check(store: &Fdb, cluster_file: &Path, prefix: &str, may_stamp: bool) -> Result<(), OpenError> {
     let name = [prefix.as_bytes(), b"\0schema"].concat();
-    match stamp(store, &name).await {
+    match stamp(store, &name, may_stamp).await {
         Ok(Ok(SCHEMA)) => Ok(()),
+        Ok(Ok(NO_STAMP)) => Err(OpenError::Nothing { prefix: prefix.into() }),
         Ok(Ok(found)) => Err(OpenError::Newer { prefix: prefix.into(), found }),
         Ok(Err(NotAStamp)) => Err(OpenError::Foreign { prefix: prefix.into() }),
         Err(error) => Err(OpenError::Unreachable { path: cluster_file.to_path_buf(), reason: error.message().to_owned() }),
@@ -33,11 +34,15 @@ pub(crate) async fn check(store: &Fdb, cluster_file: &Path, prefix: &str) -> Res
 
 struct NotAStamp;
 
-async fn stamp(store: &Fdb, name: &[u8]) -> Result<Result<u64, NotAStamp>, FdbError> {
+/// No schema has this number.
+const NO_STAMP: u64 = 0;
+
+async fn stamp(store: &Fdb, name: &[u8], may_write: bool) -> Result<Result<u64, NotAStamp>, FdbError> {
     let mut attempt = store.begin()?;
     loop {
         let error = match attempt.get(name, false).await {
             Ok(Some(value)) => return Ok((&*value).try_into().map(u64::from_le_bytes).map_err(|_| NotAStamp)),
+            Ok(None) if !may_write => return Ok(Ok(NO_STAMP)),
             Ok(None) => {
                 attempt.set(name, &SCHEMA.to_le_bytes());
                 match attempt.commit().await {

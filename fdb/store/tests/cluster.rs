@@ -84,6 +84,17 @@ fn a_cluster_that_does_not_answer_is_told_in_time() {
 }
 
 #[test]
+fn a_prefix_that_no_server_has_used_is_not_opened_to_be_read_and_stays_unused() {
+    let options = Options::new(cluster(""));
+    for _ in 0..2 {
+        let error = block_on(Fdb::open_read_only(network(), options.clone())).map(drop).unwrap_err();
+        assert!(matches!(error, OpenError::Nothing { .. }), "{error}");
+    }
+    block_on(Fdb::open(network(), options.clone())).unwrap();
+    assert!(block_on(Fdb::open_read_only(network(), options)).is_ok());
+}
+
+#[test]
 fn rows_of_a_newer_schema_and_rows_of_somebody_else_are_left_alone() {
     let options = Options::new(cluster(""));
     let database = {

@@ -5,4 +5,5 @@ mod directory;
 mod disk;
 mod failing;
 mod power;
+mod reader;
 mod temporary;
