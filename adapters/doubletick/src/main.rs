@@ -7,6 +7,7 @@ mod logs;
 mod open_files;
 mod serve;
 mod settings;
+mod store;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,11 @@ enum Command {
     Chat(ChatArgs),
     /// Shows how the server would be configured.
     Config(ConfigArgs),
+    /// Looks into a store that is there, and changes nothing in it.
+    Store {
+        #[command(subcommand)]
+        command: Box<store::StoreCommand>,
+    },
     /// Loads a server, and checks every message while it measures.
     Bench(Box<doubletick_bench::BenchArgs>),
 }
@@ -60,6 +66,10 @@ fn main() -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(chosen) => chosen.settings().map_err(Failure::Usage).and_then(|settings| serve::serve(&settings)),
         Command::Chat(args) => return chat::chat(args),
+        Command::Store { command } => match store::run(&command) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
         Command::Config(ConfigArgs { check: _, chosen }) => chosen.settings().map_err(Failure::Usage).map(|settings| {
             print!("{}", settings.to_toml());
         }),

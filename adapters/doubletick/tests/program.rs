@@ -7,6 +7,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
+use doubletick_core::store::{self, Commit, Key, Missing, Snapshot, Transaction};
+use doubletick_embedded::{Embedded, Options};
+use doubletick_store::Store;
+use doubletick_store::readable::block_on;
+
 /// A directory that goes with the test.
 struct Dir(PathBuf);
 
@@ -220,4 +225,60 @@ fn the_banner_says_what_to_do_next_and_a_signal_ends_the_server_well() {
         assert!(sent.success());
         assert_eq!(served.child.wait().unwrap().code(), Some(0), "{signal}");
     }
+}
+
+/// A row of somebody's store, changed behind the server's back.
+#[derive(Clone, Copy)]
+struct Plant(Key, &'static [u8]);
+
+impl Transaction for Plant {
+    type Answer = ();
+
+    fn run(&self, _: &mut dyn Snapshot) -> Result<Commit<()>, Missing> {
+        Ok(Commit { writes: vec![store::Write::Set(self.0, self.1.to_vec())], answer: () })
+    }
+}
+
+#[test]
+fn a_store_that_a_server_has_left_is_whole_and_damage_in_it_is_named() {
+    let dir = Dir::new("store");
+    let data = dir.0.join("data");
+    let look = |what: &[&str]| doubletick(&[&["store"], what, &["--data"]].concat()).arg(&data).output().unwrap();
+    fails_with(&look(&["check"]), 1, "cannot be read");
+    let served = Served::start(&data);
+    let (mut ada, mut ben) = (Person::start(ADA, served.addr, &dir), Person::start(BEN, served.addr, &dir));
+    ada.says(&format!("{BEN} hello"));
+    ben.hears("message");
+    ben.says(&format!("{ADA} hello yourself"));
+    ada.hears("message");
+    fails_with(&look(&["check"]), 1, "is in use by process");
+    drop((ada, ben, served));
+
+    let checked = look(&["check"]);
+    let told = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success() && told.starts_with("1 conversations, 2 messages, ") && told.contains("\nwhole: "), "{told}");
+    let stats: serde_json::Value = serde_json::from_slice(&look(&["stats", "--json"]).stdout).unwrap();
+    assert_eq!((&stats["users"], &stats["messages"], &stats["kinds"]["log"]["rows"]), (&2.into(), &2.into(), &2.into()));
+    let stats = String::from_utf8(look(&["stats"]).stdout).unwrap();
+    assert!(stats.contains("\nconversations  1, of which 0 are groups\n") && stats.contains("\nlongest log    2 in "), "{stats}");
+
+    // Key of nothing, among the conversations.
+    let embedded = Embedded::open(&data, Options::default()).unwrap();
+    block_on(embedded.execute(Plant(Key::new(&[0x10, 7]), b"what is this?"))).unwrap();
+    drop(embedded);
+    let checked = look(&["check"]);
+    let told = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(3), "{told}");
+    assert!(told.starts_with("wrong: key 1007: not a key of the row table") && told.contains("NOT WHOLE: 1 problems"), "{told}");
+    let json: serde_json::Value = serde_json::from_slice(&look(&["check", "--json"]).stdout).unwrap();
+    assert_eq!((&json["whole"], &json["first"][0]["key"], &json["kinds"]["unknown key"]), (&false.into(), &"1007".into(), &1.into()));
+}
+
+#[test]
+fn what_is_no_store_is_told_in_one_line() {
+    let dir = Dir::new("no-store");
+    let check = |arguments: &[&str]| doubletick(&[&["store", "check"], arguments].concat()).output().unwrap();
+    fails_with(&check(&["--data", dir.0.to_str().unwrap()]), 1, "this is no data directory of Doubletick");
+    fails_with(&check(&["--store", "memory"]), 2, "nothing to look at");
+    fails_with(&check(&["--store", "somewhere"]), 2, "must be embedded, memory, or fdb:");
 }

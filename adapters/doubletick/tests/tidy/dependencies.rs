@@ -6,10 +6,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each crate of the workspace, the crates of the workspace that it may depend on.
-const MAY: [(&str, &[&str]); 15] = [
+const MAY: [(&str, &[&str]); 16] = [
     ("doubletick-core", &[]),
     ("doubletick-sim", &["doubletick-core"]),
-    ("doubletick-replay", &["doubletick-core", "doubletick-sim"]),
+    ("doubletick-replay", &["doubletick-audit", "doubletick-core", "doubletick-sim", "doubletick-store"]),
+    ("doubletick-audit", &["doubletick-core", "doubletick-embedded", "doubletick-fdb", "doubletick-store"]),
     ("doubletick-wire", &["doubletick-core"]),
     ("doubletick-fdb", &["doubletick-core", "doubletick-fdb-loader", "doubletick-store"]),
     ("doubletick-fdb-loader", &[]),
@@ -24,6 +25,7 @@ const MAY: [(&str, &[&str]); 15] = [
     (
         "doubletick",
         &[
+            "doubletick-audit",
             "doubletick-bench",
             "doubletick-chat",
             "doubletick-client",
