@@ -1,19 +1,20 @@
 //! What can be asked for.
 
 use crate::inspect::Wanted;
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{Args, Parser};
 use doubletick_sim::draw::Who;
 use std::path::PathBuf;
 
 /// Tells what happened in a simulated run, and finds what was needed to make it fail.
 ///
-/// A run is a seed and a scenario (`7 scenarios/storm.toml`), or a saved failure (`failures/storm-7.toml`).
+/// A run is a seed and a scenario (`7 scenarios/storm.toml`), or a saved failure (`failures/storm-7.toml`). The logs of a real store are told and
+/// proved in the same way: those of a store (`--conversation ID --data DIR`), or those in a file that was made with `--export`.
 #[derive(Debug, Default, Parser)]
 #[command(name = "doubletick-replay", version)]
 pub struct Arguments {
-    /// A seed and a scenario's file, or the file of a saved failure
-    #[arg(value_name = "SEED SCENARIO | FILE", required = true, num_args = 1..=2)]
+    /// A seed and a scenario's file, the file of a saved failure, or the file of an export
+    #[arg(value_name = "SEED SCENARIO | FILE", required_unless_present_any = ["conversation", "all"], num_args = 1..=2)]
     pub what: Vec<String>,
     /// With a bug planted in the core, in a build with the feature `probes` (`none`: without the one that a saved failure names)
     #[arg(long, value_name = "NAME")]
@@ -61,6 +62,38 @@ pub struct Arguments {
     /// The first step at which this run and another part
     #[arg(long, value_name = "SEED SCENARIO | FILE", num_args = 1..=2, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "html", "perfetto"])]
     pub diff: Option<Vec<String>>,
+    /// Logs of real stores
+    #[command(flatten, next_help_heading = "Logs of a store")]
+    pub logs: Logs,
+}
+
+/// Which logs of which store.
+#[derive(Debug, Default, Args)]
+pub struct Logs {
+    /// Tells and proves a conversation of a real store
+    #[arg(long, value_name = "ID", conflicts_with_all = ["what", "all"])]
+    pub conversation: Option<String>,
+    /// Proves all conversations of a real store
+    #[arg(long, conflicts_with = "what")]
+    pub all: bool,
+    /// The data directory of the store; no server may be using it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "store"])]
+    pub data: Option<PathBuf>,
+    /// The cluster of the store, as fdb: and the path of a cluster file, in a build with the feature `fdb`
+    #[arg(long, value_name = "fdb:FILE", conflicts_with = "what")]
+    pub store: Option<String>,
+    /// What the keys of the store begin with on its cluster
+    #[arg(long, value_name = "TEXT", default_value = "doubletick", requires = "store")]
+    pub fdb_prefix: String,
+    /// The client library of FoundationDB, if it is not where the system finds it
+    #[arg(long, value_name = "FILE", requires = "store")]
+    pub fdb_library: Option<PathBuf>,
+    /// Writes the rows that were read to a file, which this program reads elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with = "what")]
+    pub export: Option<PathBuf>,
+    /// With --export: says nothing of people; ids, names and what was written are replaced, lengths and times stay
+    #[arg(long, requires = "export")]
+    pub anonymise: bool,
 }
 
 /// What `--inspect` says.
