@@ -379,6 +379,27 @@ fn what_is_refused_for_the_moment_is_sent_again_in_order_with_a_higher_attempt()
 }
 
 #[test]
+fn an_acceptance_counts_although_a_later_message_was_refused_before_it_came() {
+    let mut device = Device::online();
+    (1..=2).for_each(|n| device.write(n));
+    let [ClientFrame::Send { request: first, .. }, ClientFrame::Send { request: second, .. }] = device.frames[..] else {
+        panic!("{:?}", device.frames)
+    };
+    device.frame(ServerFrame::Refused { request: Some(second), reject: Reject::Superseded });
+    device.frame(ServerFrame::Accepted { request: first, of: None, seq: Seq(1), at: NOW });
+    assert!(matches!(device.records.last(), Some(Record::Accepted { seq: Seq(1), next: true, .. })), "{:?}", device.records.last());
+    assert_eq!(device.machine.outbox_len(), 1);
+    device.records.clear();
+    // The server goes on after it: nothing is missing, and nothing is taken for the place at which this device came in.
+    device.delivered(&[2]);
+    assert!(matches!(device.records[..], [Record::Received { again: false, .. }]));
+    // The first message had gone out again. The answer to that changes nothing.
+    let again = RequestId(second.0 + 1);
+    device.frame(ServerFrame::Accepted { request: again, of: None, seq: Seq(1), at: NOW });
+    assert_eq!((device.records.len(), device.machine.outbox_len()), (1, 1));
+}
+
+#[test]
 fn a_client_that_is_turned_away_comes_back_when_it_is_told_and_not_before() {
     for (told, earliest, latest) in [(1, 1_000, 61_000), (30, 30_000, 90_000), (1_000_000, 600_000, 660_000)] {
         let mut device = Device::online();

@@ -61,7 +61,7 @@ impl Client {
                     self.fetch(conversation, received);
                 }
             }
-            Some(Pending::Send(_) | Pending::Read(..) | Pending::Renew(_)) | None => {}
+            Some(Pending::Send(..) | Pending::Read(..) | Pending::Renew(_)) | None => {}
         }
     }
 

@@ -57,7 +57,7 @@ impl Pending {
     pub(super) fn waits_in_line(&self) -> bool {
         match self {
             Self::Ask(_) | Self::Fetch(_) => true,
-            Self::Send(_) | Self::Read(..) | Self::Renew(_) => false,
+            Self::Send(..) | Self::Read(..) | Self::Renew(_) => false,
         }
     }
 }

@@ -91,7 +91,8 @@ struct Saving {
 /// What a numbered request of this session was about.
 #[derive(Clone, Debug)]
 enum Pending {
-    Send(MessageId),
+    /// A message, and the attempt under which it went out.
+    Send(MessageId, u32),
     Ask(Tag),
     Read(ConversationId, Seq),
     Fetch(ConversationId),
@@ -344,7 +345,7 @@ impl Client {
             Some(Pending::Ask(tag)) => self.notice(Notice::Answered(tag, Answer::Done)),
             Some(Pending::Read(conversation, upto)) => self.read_told(conversation, upto),
             Some(Pending::Renew(secret)) => self.renewed(secret, expires),
-            Some(Pending::Send(_) | Pending::Fetch(_)) | None => {}
+            Some(Pending::Send(..) | Pending::Fetch(_)) | None => {}
         }
     }
 

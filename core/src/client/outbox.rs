@@ -75,7 +75,7 @@ impl Client {
             waiting.state = State::Sent;
             let Outgoing { conversation, id, content } = waiting.outgoing.clone();
             let Some(to) = self.name(conversation) else { return };
-            let Some(request) = self.request(Pending::Send(id)) else { return };
+            let Some(request) = self.request(Pending::Send(id, attempt)) else { return };
             let roster = self.chat(conversation).roster;
             self.send(ClientFrame::Send { request, attempt, to, id, content, roster });
         }
@@ -96,7 +96,8 @@ impl Client {
         if let Some(target) = of {
             self.resolve(target);
         }
-        let Some(Pending::Send(id)) = self.take_pending(request) else { return };
+        // Whatever was refused since: it stands where it stands, and the server goes on from there.
+        let Some(Pending::Send(id, _)) = self.take_pending(request) else { return };
         let Some(Waiting { outgoing: Outgoing { conversation, .. }, again, .. }) = self.leave_outbox(id) else { return };
         let next = self.own_position(conversation, seq);
         let save = self.save(Record::Accepted { conversation, id, seq, at, next });
@@ -113,9 +114,12 @@ impl Client {
         if request.is_none() {
             self.watch_ended(None);
         }
+        let session_attempt = if let Link::Open(session) = &self.link { session.attempt } else { 0 };
         match pending {
-            Some(Pending::Send(id)) if reject.is_for_now() => self.refused_for_now(id, reject),
-            Some(Pending::Send(id)) => {
+            // The message is to be sent again anyhow, or was already, because one before it was refused for the moment.
+            Some(Pending::Send(_, attempt)) if attempt < session_attempt => {}
+            Some(Pending::Send(id, _)) if reject.is_for_now() => self.refused_for_now(id, reject),
+            Some(Pending::Send(id, _)) => {
                 if let Some(waiting) = self.leave_outbox(id) {
                     self.save(Record::Failed { conversation: waiting.outgoing.conversation, id, reject });
                 }
@@ -129,7 +133,7 @@ impl Client {
                 self.notice(Notice::Refused(reject));
                 self.say_all();
             }
-            // The answer to a message that is to be sent again anyhow, because one before it was refused for the moment.
+            // Nothing of this session's was asked under that number.
             None if request.is_some() => {}
             Some(Pending::Read(..)) | None => {
                 if reject == Reject::TokenExpired {
@@ -147,7 +151,6 @@ impl Client {
         let Link::Open(session) = &mut self.link else { return };
         let Some(conversation) = conversation else { return };
         session.attempt += 1;
-        session.pending.retain(|_, pending| !matches!(pending, Pending::Send(_)));
         let wait = if let Reject::TooMany { retry_after } = reject {
             retry_after
         } else if reject == Reject::Unavailable {
