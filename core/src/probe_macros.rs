@@ -37,5 +37,7 @@ macro_rules! mark {
 #[cfg(not(feature = "probes"))]
 macro_rules! mark {
     ($mark:ident) => {};
-    ($mark:ident if $taken:expr) => {};
+    ($mark:ident if $taken:expr) => {
+        let _ = false && $taken;
+    };
 }

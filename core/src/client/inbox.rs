@@ -19,6 +19,7 @@ impl Client {
                 // A position is missing. What comes after it is not taken, so that the cursor never means less than it says.
                 return self.fetch(conversation, received);
             }
+            mark!(EntryComesAgain if seq <= received);
             let again = seq <= received && !planted!(ShownBeforeDedup);
             chat.received = Some(received.max(seq));
             let own = matches!(delivery.from, Sender::Own(_));
@@ -72,6 +73,7 @@ impl Client {
         // Where nothing was heard of a conversation yet, what stands before this position may be on its way: only the first of all is known
         // to have nothing before it.
         let next = seq == chat.received.unwrap_or(Seq::START).next();
+        mark!(OwnMessageIsNotNext if !next);
         if next {
             chat.received = Some(seq);
         }
@@ -171,6 +173,7 @@ impl Client {
 
     pub(super) fn receipt(&mut self, conversation: ConversationId, delivered: Seq, read: Seq) {
         let stored = &mut self.chat(conversation).stored;
+        mark!(ReceiptIsOlder if delivered < stored.peer_delivered || read < stored.peer_read);
         let goes_back = planted!(TicksGoBack if delivered < stored.peer_delivered || read < stored.peer_read);
         let (delivered, read) =
             if goes_back { (delivered, read) } else { (stored.peer_delivered.max(delivered), stored.peer_read.max(read)) };

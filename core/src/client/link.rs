@@ -224,6 +224,7 @@ impl Client {
             Link::Greeting(_) => self.give_up(),
             Link::Open(session) => {
                 let silent = session.pinged.is_some_and(|pinged| session.heard < pinged && self.now >= pinged + PATIENCE);
+                mark!(ServerIsSilent if silent);
                 if silent && !planted!(SilenceIsTrusted) {
                     return self.give_up();
                 }

@@ -97,7 +97,8 @@ impl Client {
             self.resolve(target);
         }
         // Whatever was refused since: it stands where it stands, and the server goes on from there.
-        let Some(Pending::Send(id, _)) = self.take_pending(request) else { return };
+        let Some(Pending::Send(id, attempt)) = self.take_pending(request) else { return };
+        mark!(AcceptedUnderEarlierAttempt if attempt < self.attempt());
         let Some(Waiting { outgoing: Outgoing { conversation, .. }, again, .. }) = self.leave_outbox(id) else { return };
         let next = self.own_position(conversation, seq);
         let save = self.save(Record::Accepted { conversation, id, seq, at, next });
@@ -114,13 +115,13 @@ impl Client {
         if request.is_none() {
             self.watch_ended(None);
         }
-        let session_attempt = if let Link::Open(session) = &self.link { session.attempt } else { 0 };
         match pending {
             // The message is to be sent again anyhow, or was already, because one before it was refused for the moment.
-            Some(Pending::Send(_, attempt)) if attempt < session_attempt => {}
+            Some(Pending::Send(_, attempt)) if attempt < self.attempt() => {}
             Some(Pending::Send(id, _)) if reject.is_for_now() => self.refused_for_now(id, reject),
             Some(Pending::Send(id, _)) => {
                 if let Some(waiting) = self.leave_outbox(id) {
+                    mark!(RefusedForEver);
                     self.save(Record::Failed { conversation: waiting.outgoing.conversation, id, reject });
                 }
             }
@@ -151,6 +152,7 @@ impl Client {
         let Link::Open(session) = &mut self.link else { return };
         let Some(conversation) = conversation else { return };
         session.attempt += 1;
+        mark!(RefusedForNow);
         let wait = if let Reject::TooMany { retry_after } = reject {
             retry_after
         } else if reject == Reject::Unavailable {
@@ -168,6 +170,11 @@ impl Client {
             self.renew();
         }
         self.arm();
+    }
+
+    /// Under which attempt messages go out: each refusal for the moment begins another.
+    fn attempt(&self) -> u32 {
+        if let Link::Open(session) = &self.link { session.attempt } else { 0 }
     }
 
     fn leave_outbox(&mut self, id: MessageId) -> Option<Waiting> {

@@ -231,6 +231,8 @@ impl Gateway {
         let room = session.owed < config.deliveries && session.unflushed < config.unflushed / 2;
         let next =
             session.chats.get(&conversation).is_some_and(|chat| chat.sent.map(Seq::next) == Some(upto) && !chat.reading && !chat.queued);
+        mark!(LiveEntryIsNotNext if entry.is_some() && !next);
+        mark!(LiveEntryFindsNoRoom if next && !room);
         match entry {
             Some(entry) if planted!(LiveOvertakesBacklog if !next) => {
                 let (of, device) = (session.name(conversation), session.device);

@@ -155,7 +155,10 @@ impl Gateway {
         {
             if let Origin::Open(conn) = queued.origin {
                 // Who has gone meanwhile is not let in any more.
-                let Some(session) = self.sessions.get_mut(&conn) else { continue };
+                let Some(session) = self.sessions.get_mut(&conn) else {
+                    mark!(GoneBeforeTheOpening);
+                    continue;
+                };
                 session.begun = true;
             }
             batch.push(queued);
@@ -193,6 +196,7 @@ impl Gateway {
         // What stood in line may have been refused meanwhile: then there is nothing left to be done for it.
         session.ready = !session.busy && !session.queue.is_empty();
         if session.ready {
+            mark!(NoRoomInTheBatch);
             // Its next message does not fit any more: it is first in the next batch.
             self.ready.push_front(conn);
             *room = 0;
@@ -213,6 +217,7 @@ impl Gateway {
         match result {
             Ok(outcome) => {
                 let Some(flight) = self.land(ticket) else { return };
+                mark!(DoubtIsOver if flight.in_doubt);
                 for (origin, reply) in flight.origins.iter().zip(outcome.replies) {
                     self.replied(*origin, reply);
                 }
@@ -235,6 +240,7 @@ impl Gateway {
             Err(Failure::Unknown) => {
                 if let Some(flight) = self.flights.get_mut(&ticket) {
                     flight.in_doubt = true;
+                    mark!(ResultUnknown);
                 }
                 self.run_again(ticket, Millis(20));
             }
@@ -263,6 +269,7 @@ impl Gateway {
         let Some(flight) = self.flights.get(&ticket) else { return };
         // An opening that is given up in doubt could come after the end of its session, and nobody would ever end it.
         let may_open = flight.in_doubt && flight.origins.iter().any(|origin| matches!(origin, Origin::Open(_)));
+        mark!(OpeningInDoubtIsRunAgain if may_open);
         let may_open = may_open && !planted!(DoubtfulOpeningGivenUp);
         if may_open || flight.origins.iter().all(Origin::waits) {
             self.run_again(ticket, Millis(200));
@@ -311,6 +318,7 @@ impl Gateway {
             (Origin::Ack(..), _) if planted!(AcknowledgementDroppedInOverload) => {}
             // An acknowledgement is no request: the device will not say it again, so it is kept.
             (Origin::Ack(conn, conversation, request), Command::Acknowledge { delivered, read, .. }) => {
+                mark!(AcknowledgementIsKept);
                 self.pause(conn, self.now + Millis::seconds(1));
                 self.acknowledge_later(conn, conversation, PendingAck { delivered: *delivered, read: *read, request });
             }

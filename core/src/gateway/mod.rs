@@ -228,6 +228,7 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let unflushed = session.unflushed.saturating_add(frame_cost(&frame));
         if unflushed > self.config.unflushed {
+            mark!(ReaderIsTooSlow);
             self.close(conn, CloseReason::SlowReader);
             return;
         }
@@ -262,6 +263,7 @@ impl Gateway {
     /// The lease is gone: whoever ended it has ended every session too.
     fn end(&mut self) {
         self.ended = true;
+        mark!(LeaseEndsSessions if !self.open.is_empty());
         self.drop_flights();
         let conns: Vec<ConnId> = self.sessions.keys().copied().collect();
         for conn in conns {

@@ -102,6 +102,7 @@ impl Gateway {
 
     fn sent(&mut self, conn: ConnId, request: RequestId, attempt: u32, to: Target, (id, content, roster): (MessageId, Content, u64)) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
+        mark!(OlderAttemptIsRefused if attempt < session.attempt);
         if attempt < session.attempt && !planted!(OlderAttemptAdmitted) {
             return self.tell(conn, ServerFrame::Refused { request: Some(request), reject: Reject::Superseded });
         }
@@ -124,7 +125,10 @@ impl Gateway {
         // Too fast: the session is held back and not refused, so that nothing overtakes anything.
         match session.send_meter.count(self.config.send_rate, self.now) {
             Millis(0) => self.make_ready(conn),
-            wait => self.pause(conn, self.now + wait),
+            wait => {
+                mark!(SenderIsSlowedDown);
+                self.pause(conn, self.now + wait);
+            }
         }
     }
 
@@ -279,6 +283,7 @@ impl Gateway {
             |queued| matches!(queued.origin, Origin::Send(_, _, with, _) if with <= attempt && !planted!(QueueOvertakesRefused)),
         );
         session.queue = kept;
+        mark!(WaitingMessagesAreRefused if !late.is_empty());
         for queued in late {
             self.replied(queued.origin, Err(Reject::Superseded));
         }

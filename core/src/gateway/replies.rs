@@ -67,6 +67,7 @@ impl Gateway {
         self.tell(conn, ServerFrame::Welcome { now, token_expires: expires, window: self.config.window });
         self.dirty_read(conn, dirty);
         if woken {
+            mark!(WokenWhileOpening);
             self.read_dirty(conn, None);
         }
         self.arm(conn, now + limits::HEARTBEAT);
@@ -173,7 +174,10 @@ impl Gateway {
         }
         watched.asked = None;
         match reply {
-            Ok(Reply::Presence(_)) if watched.stale && !planted!(OldPresenceWins) => self.watch_again(conn, user),
+            Ok(Reply::Presence(_)) if watched.stale && !planted!(OldPresenceWins) => {
+                mark!(PresenceAnswerIsStale);
+                self.watch_again(conn, user);
+            }
             Ok(Reply::Presence(presence)) => {
                 watched.during = during;
                 self.tell(conn, ServerFrame::Presence { user, presence });
@@ -259,6 +263,7 @@ impl Gateway {
             self.leases.insert(gateway, (renewals, since));
         }
         for (gateway, renewals) in dead {
+            mark!(GatewayIsJudgedDead);
             self.judging += 1;
             self.enqueue(Lane::Session, Origin::Reap(gateway, renewals), Command::Reap { gateway, renewals });
         }

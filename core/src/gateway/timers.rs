@@ -50,10 +50,15 @@ impl Gateway {
         if session.phase == Phase::Greeting {
             return self.close(conn, CloseReason::HandshakeTimeout);
         }
-        if now >= session.heard + limits::DEAD_AFTER && !planted!(SilentStaysOnline) {
+        if planted!(SilentStaysOnline if now >= session.heard + limits::DEAD_AFTER) {
+            session.heard = now;
+        }
+        if now >= session.heard + limits::DEAD_AFTER {
+            mark!(ConnectionIsDead);
             return self.close(conn, CloseReason::Dead);
         }
         if session.owed > 0 && now >= session.owed_since + self.config.ack_timeout {
+            mark!(DeviceDoesNotAcknowledge);
             return self.close(conn, CloseReason::AckTimeout);
         }
         if !session.is_open() {

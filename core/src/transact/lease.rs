@@ -21,6 +21,7 @@ pub(super) fn renew(view: &mut View, gateway: GatewayId) -> Result<Decision, Sto
     let lease = view.get(&rows::lease(gateway))?;
     let revived = planted!(LeaseRevived if lease.is_none_or(|lease| lease.lost)).then_some(Lease { renewals: 0, lost: false });
     let Some(lease) = lease.filter(|lease| !lease.lost).or(revived) else {
+        mark!(LeaseIsGone);
         return Ok(Decision::reply(Reply::Lease { held: false }));
     };
     Ok(Decision::of(vec![Event::LeaseRenewed { gateway, renewals: lease.renewals + 1 }], Reply::Lease { held: true }))
@@ -39,6 +40,7 @@ pub(super) fn read(view: &mut View) -> Result<Decision, Stop> {
 /// With the first of them the lease is lost, so that the gateway, if it lives, ends the others too and begins anew.
 pub(super) fn reap(view: &mut View, gateway: GatewayId, renewals: u64) -> Result<Decision, Stop> {
     let Some(lease) = view.get(&rows::lease(gateway))?.filter(|lease| lease.renewals == renewals) else {
+        mark!(ReaperMetLiveGateway if view.find(&rows::lease(gateway))?.is_some());
         return Ok(Decision::reply(Reply::Reaped { more: false }));
     };
     let listed = view.scan::<SessionOf>(&rows::sessions_of(gateway, limits::PAGE_SESSIONS))?;
@@ -54,6 +56,7 @@ pub(super) fn reap(view: &mut View, gateway: GatewayId, renewals: u64) -> Result
             events.push(Event::SessionUnlisted { device, gateway });
         }
     }
+    mark!(ReaperEndedSessions if !ending.is_empty());
     events.extend(session::end_sessions(view, &ending, gateway)?);
     events.retain(|event| !planted!(ReaperTellsNobody if matches!(event, Event::PresenceChanged { .. })));
     let mut more = listed.len() as u32 == limits::PAGE_SESSIONS;

@@ -60,6 +60,7 @@ pub(super) fn send(
     let before = view.get(&head)?.unwrap_or(Head::EMPTY);
     let seq = before.seq.next();
     // The clocks of two gateways may differ, but what people see of time never goes back.
+    mark!(ClockIsBehind if now < before.at);
     let at = if planted!(TimeGoesBack if now < before.at) { now } else { now.max(before.at) };
     let accounts = if side == Side::Low { [&own_account, &peer_account] } else { [&peer_account, &own_account] };
     let newcomers = newcomers(view, pair, accounts, &before)?;
@@ -129,6 +130,7 @@ fn newcomers(view: &mut View, pair: Pair, accounts: [&Account; 2], before: &Head
         let user = user(side);
         let delivered = view.find(&rows::receipt(conversation, user))?.unwrap_or_default().delivered;
         let undelivered = before.last_of[side.other() as usize] > delivered && !planted!(NewcomerBeginsAtHead);
+        mark!(NewcomerIsBehind if undelivered);
         let upto = if undelivered { delivered } else { before.seq };
         begins.push((DeviceId { user, serial }, upto));
     }
@@ -186,6 +188,7 @@ pub(super) fn read_log(view: &mut View, device: DeviceId, conversation: Conversa
         at = entry.at;
         entries.push(entry);
     }
+    mark!(PageIsEmpty if entries.is_empty());
     Ok(Decision::reply(Reply::Page { conversation, after, entries, head }))
 }
 

@@ -31,6 +31,7 @@ pub(super) fn watch(view: &mut View, device: DeviceId, gateway: GatewayId, user:
     let held = view.find(&place)?;
     // A session that was replaced and does not know it yet must not take the place of the one that follows it.
     let elsewhere = view.find(&session)?.is_none_or(|session| session.gateway != gateway);
+    mark!(WatchesFromElsewhere if elsewhere);
     if held == Some(Watcher { gateway }) || elsewhere {
         return Ok(Decision::reply(Reply::Presence(presence)));
     }

@@ -151,10 +151,12 @@ fn tell_watchers(view: &mut View, user: UserId, occasion: Occasion) -> Result<()
     for (device, watcher) in watchers {
         let session = view.find(&rows::session(device))?.filter(|session| watcher == Some(Watcher { gateway: session.gateway }));
         let Some(session) = session else {
+            mark!(WatcherIsGone);
             view.clear(rows::watcher(user, device).key);
             continue;
         };
         let seen = presence::may_see(view, user, account.privacy, device.user)?;
+        mark!(HiddenFromWatcher if !seen);
         if seen || says_hidden {
             let told = if seen { presence } else { Presence::Hidden };
             wake(view, device, &session, Topic::Presence(user), &StoredWake::Presence(told.into()));

@@ -41,6 +41,7 @@ pub(super) fn acknowledge(
     // Neither a damaged cursor nor a damaged mark holds the queue up: both are written anew from what the device says that it has.
     let had = view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
     let has = had.max(delivered);
+    mark!(AcknowledgementOfLess if delivered < had);
     let caught_up = view.exists(&dirty)? && view.find(&dirty)?.map_or(has == end, |Counter(upto)| has.0 >= upto);
     let caught_up = caught_up || planted!(QueueClearedByAnyAck if view.exists(&dirty)?);
 
@@ -55,6 +56,7 @@ pub(super) fn acknowledge(
         Err(Stop::Missing) => return Err(Stop::Missing),
     };
     let mut after = Receipt { delivered: before.delivered.max(has), read: before.read.max(read.min(has)) };
+    mark!(AnotherDeviceIsAhead if has < before.delivered);
     if planted!(DeliveredGoesBack if has < before.delivered) {
         after.delivered = has;
     }

@@ -32,25 +32,30 @@ pub(super) fn open(view: &mut View, now: Timestamp, device: DeviceId, secret: Di
     }
     let answer = Reply::Opened { epoch: session.epoch, expires, dirty };
     if before == Some(session) {
+        mark!(OpeningIsKnown);
         return Ok(Decision::reply(answer));
     }
     // The greeting of an app that was killed and started again meanwhile, or a copy of it that was not started as often.
     if before.is_some_and(|before| before.run > session.run) && !planted!(OlderRunTakesOver) {
+        mark!(EarlierRunIsTurnedAway);
         return Ok(Decision::reply(Reply::Outrun));
     }
     // A session of a gateway without a lease would never be ended if that gateway is dead.
     if view.find(&lease)?.is_none_or(|lease| lease.lost) && !planted!(OpenedWithoutLease) {
+        mark!(OpeningWithoutLease);
         return Err(Reject::Unavailable.into());
     }
     // A retry that was late to run: the gateway's numbers only rise, so what is there is newer.
     if before.is_some_and(|before| before.gateway == session.gateway && before.epoch > session.epoch) && !planted!(LateOpeningTakesOver) {
         return Err(Reject::OutOfTurn.into());
     }
+    mark!(ReplacedAtAnotherGateway if before.is_some_and(|before| before.gateway != session.gateway));
     let connected = sessions_of(view, device.user, &account)?;
     let mut events =
         vec![Event::SessionOpened { device, gateway: session.gateway, epoch: session.epoch, run: session.run, replaces: before }];
     if state.secret == secret && state.previous.is_some() {
         // The device has its new token.
+        mark!(OldTokenIsDropped);
         events.push(Event::DeviceChanged { device, state: Device { previous: None, ..state } });
     }
     if connected.is_empty() {
@@ -78,6 +83,7 @@ fn token_expiry(state: &Device, now: Timestamp, secret: Digest) -> Option<Timest
 pub(super) fn end(view: &mut View, device: DeviceId, gateway: GatewayId, epoch: SessionEpoch, heard: Timestamp) -> Result<Decision, Stop> {
     let mut events = vec![];
     let session = view.find(&rows::session(device))?;
+    mark!(LateEndEndsNothing if session.is_some_and(|session| (session.gateway, session.epoch) != (gateway, epoch)));
     // A connection that never became a session may be anybody's: it says nothing about the user.
     let any_connection =
         planted!(EndOfTheWrongConnection if session.is_some_and(|session| session.gateway == gateway && session.epoch != epoch));
@@ -111,6 +117,7 @@ pub(super) fn end_sessions(view: &mut View, ending: &[DeviceId], gateway: Gatewa
             None => vec![],
         };
         let last = connected.iter().all(|(device, _)| ending.contains(device));
+        mark!(UserHasAnotherSession if !last);
         if last || planted!(OfflineWithTheFirstDevice) {
             events.push(Event::PresenceChanged { user, online: false });
         }
@@ -129,6 +136,7 @@ pub(super) fn take_wakes(view: &mut View, gateway: GatewayId, seen: &[SeenWake])
     let seen: BTreeSet<&SeenWake> = seen.iter().collect();
     let stored = view.scan_stored(&rows::wakes(gateway, limit), |key, value| {
         let wake = SeenWake { key, stamp: command::stamp(value) };
+        mark!(WakeChangedSinceSeen if seen.iter().any(|seen| seen.key == key && seen.stamp != wake.stamp));
         let seen_otherwise = planted!(WakeClearedAlthoughChanged if seen.iter().any(|seen| seen.key == key && seen.stamp != wake.stamp));
         if seen.contains(&wake) || seen_otherwise {
             return Err(key);
