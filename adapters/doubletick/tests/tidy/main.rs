@@ -4,6 +4,7 @@
 
 mod dependencies;
 mod documents;
+mod probes;
 mod sources;
 
 use std::fs;
