@@ -341,6 +341,55 @@ fn news_of_a_user_that_were_read_before_the_answer_to_a_watch_and_come_after_it_
     assert_eq!(bench.presence(1).last(), Some(&Presence::Online));
 }
 
+/// Online, offline, online: the last of these says what the first did, and the first was seen to. In between the watcher was told what a
+/// question found. The wake-ups are handed in after that answer has come, around it, or before it.
+#[test]
+fn news_that_say_again_what_was_seen_before_an_answer_are_not_cleared_as_seen() {
+    for (handed_in_before, cleared_before) in [(false, false), (true, false), (true, true)] {
+        let mut bench = Bench::new(2, Config::default());
+        bench.open(1, 1);
+        bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+        bench.run();
+        bench.open(2, 2);
+        bench.input(Input::Bell);
+        let (ticket, batch) = bench.take(|command| matches!(command, Command::TakeWakes { .. }));
+        let outcome = bench.rows.execute(&batch);
+        bench.ended(ticket, Ok(outcome));
+        bench.frame(1, ClientFrame::Unwatch { user: UserId(2) });
+        bench.run();
+        let at = |gateway: &mut Bench, command| gateway.rows.execute(&Arc::new(Batch { now: NOW, commands: vec![command] }));
+        at(&mut bench, Command::EndSession { device: device(2), gateway: GatewayId(1), epoch: SessionEpoch(2), heard: NOW });
+        bench.frame(1, ClientFrame::Watch { user: UserId(2) });
+        let (asked, question) = bench.take(|command| matches!(command, Command::Watch { .. }));
+        let offline = bench.rows.execute(&question);
+        let handing_in = handed_in_before.then(|| {
+            bench.input(Input::Bell);
+            bench.take(|command| matches!(command, Command::TakeWakes { seen, .. } if !seen.is_empty()))
+        });
+        if !cleared_before {
+            bench.ended(asked, Ok(offline.clone()));
+            assert!(matches!(bench.presence(1).last(), Some(Presence::Offline { .. })), "{:?}", bench.presence(1));
+        }
+        let again =
+            Command::OpenSession { device: device(2), secret: secret(2).digest(), gateway: GatewayId(1), epoch: SessionEpoch(9), run: 1 };
+        at(&mut bench, again);
+        if let Some((ticket, batch)) = handing_in {
+            let outcome = bench.rows.execute(&batch);
+            bench.ended(ticket, Ok(outcome));
+        }
+        if cleared_before {
+            bench.ended(asked, Ok(offline));
+        }
+        bench.input(Input::Bell);
+        bench.run();
+        assert_eq!(
+            bench.presence(1).last(),
+            Some(&Presence::Online),
+            "handed in before the answer: {handed_in_before}, and cleared: {cleared_before}"
+        );
+    }
+}
+
 #[test]
 fn ends_and_beginnings_of_sessions_keep_their_order_while_the_store_refuses_work() {
     let mut bench = Bench::new(3, Config { batch: 2, ..Config::default() });

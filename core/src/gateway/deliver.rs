@@ -3,11 +3,13 @@
 use super::dispatch::{Lane, Origin};
 use super::session::{PendingAck, Phase};
 use super::{ConnId, Gateway, MAX_PAGES, PAGE_COST};
-use crate::command::{Command, DirtyPage, Reply, Wake};
+use crate::command::{Command, DirtyPage, Reply, SeenWake, Wake};
 use crate::content::Entry;
 use crate::frame::{CloseReason, Delivery, Sender, ServerFrame};
 use crate::id::{ConversationId, DeviceId, Seq};
 use crate::reject::Reject;
+use crate::rows::{self, Topic};
+use crate::store::Key;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -173,13 +175,44 @@ impl Gateway {
         self.enqueue(Lane::Wake, Origin::Wakes, Command::TakeWakes { gateway: self.id, seen });
     }
 
+    /// A device was told something else than by a wake-up that was seen to. The wake-up may say the same again after that, and must not be
+    /// cleared as seen then, so it is not handed in. What is being handed in already: see [`Self::doubt_answers`].
+    pub(super) fn reconsider(&mut self, key: Key) {
+        if !self.taking {
+            self.seen.retain(|seen| seen.key != key);
+        }
+    }
+
+    /// A user was asked about while a wake-up about them was handed in: news after the answer, if they say what the wake-up said, may have been
+    /// cleared with it. So it is asked again, once the answer is there.
+    fn doubt_answers(&mut self, handed_in: &[SeenWake]) {
+        for (device, topic) in handed_in.iter().filter_map(|seen| rows::wake_of(&seen.key)) {
+            let Topic::Presence(user) = topic else { continue };
+            let Some(conn) = self.open.get(&device).copied() else { continue };
+            let Some(session) = self.sessions.get_mut(&conn) else { continue };
+            let Some(watched) = session.watches.iter_mut().find(|watched| watched.user == user) else { continue };
+            watched.stale = watched.asked.is_some();
+            let answered = !watched.stale && watched.during == Some(self.takes);
+            mark!(AnsweredWhileNewsWereCleared if answered);
+            if answered {
+                self.watch_again(conn, user);
+            }
+        }
+    }
+
     pub(super) fn wakes_taken(&mut self, reply: Result<Reply, Reject>) {
         self.taking = false;
-        let Ok(Reply::Wakes { wakes, seen, more }) = reply else { return };
+        let handed_in = core::mem::take(&mut self.seen);
+        let Ok(Reply::Wakes { wakes, seen, more }) = reply else {
+            self.doubt_answers(&handed_in);
+            self.seen = handed_in;
+            return;
+        };
         self.seen = seen;
         for (device, wake) in wakes {
             self.woken(device, wake);
         }
+        self.doubt_answers(&handed_in);
         if more || core::mem::take(&mut self.rung) {
             self.take_wakes();
         }

@@ -8,6 +8,7 @@ use crate::frame::{CloseReason, RequestId, ServerFrame};
 use crate::id::{ConversationId, GatewayId, Seq, UserId};
 use crate::limits;
 use crate::reject::Reject;
+use crate::rows::{self, Topic};
 use crate::time::Timestamp;
 use alloc::vec::Vec;
 
@@ -180,6 +181,8 @@ impl Gateway {
             }
             Ok(Reply::Presence(presence)) => {
                 watched.during = during;
+                let news = rows::wake(self.id, session.device, Topic::Presence(user)).key;
+                self.reconsider(news);
                 self.tell(conn, ServerFrame::Presence { user, presence });
             }
             Ok(_) => {}

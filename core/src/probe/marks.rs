@@ -88,6 +88,8 @@ marks! {
     WokenWhileOpening;
     /// News of a presence came before the answer about it.
     PresenceAnswerIsStale;
+    /// A presence was told while news about it were handed in as seen.
+    AnsweredWhileNewsWereCleared;
     /// A gateway has not renewed its lease for its whole length.
     GatewayIsJudgedDead;
     /// A live entry is not the next one for its session.
