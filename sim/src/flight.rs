@@ -293,6 +293,8 @@ impl World<'_> {
             return;
         }
         self.fired(FaultKind::LateCommit);
+        // Nobody hears this answer, and yet what it refused may be done by the next run of the same commands, after what it did.
+        self.oracles.answered(&self.store, flight.version, &flight.batch, &answer);
         self.apply(writes, &answer);
     }
 
