@@ -4,6 +4,7 @@
 
 use alloc::string::String;
 use core::fmt;
+use core::str::FromStr;
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// A person with an account. Sixty-four random bits, chosen at registration, never reused.
@@ -249,6 +250,20 @@ impl fmt::Display for ConversationId {
     }
 }
 
+/// As it is displayed; a group's also without the word before it.
+impl FromStr for ConversationId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let user = |text: &str| u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16).map(UserId);
+        let direct = text.split_once('-').and_then(|(one, other)| Self::direct(user(one)?, user(other)?));
+        let digits = text.strip_prefix("group-").unwrap_or(text);
+        let group =
+            || u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32).map(|id| Self::Group(GroupId(id.to_be_bytes())));
+        direct.or_else(group).ok_or(())
+    }
+}
+
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UserId({self})")
@@ -370,5 +385,18 @@ mod tests {
     #[test]
     fn a_secret_never_shows_in_a_log() {
         assert_eq!(alloc::format!("{:?}", Secret([9; 32])), "Secret(…)");
+    }
+
+    #[test]
+    fn a_conversation_is_read_as_it_is_displayed() {
+        let direct = ConversationId::direct(UserId(0xabc), UserId(7)).expect("they differ");
+        let group = ConversationId::Group(GroupId([0xf0; 16]));
+        for conversation in [direct, group] {
+            assert_eq!(alloc::format!("{conversation}").parse(), Ok(conversation));
+        }
+        assert_eq!("f0".repeat(16).parse(), Ok(group));
+        for text in ["", "group-", "group-f0", "7-abc", "0000000000000007-0000000000000007", "0000000000000007-0000000000000abc "] {
+            assert_eq!(text.parse::<ConversationId>(), Err(()), "{text}");
+        }
     }
 }

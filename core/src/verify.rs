@@ -13,7 +13,7 @@ pub use alone::{Around, verify_alone};
 use crate::chain;
 use crate::content::{Body, Content, ContentError, Parts};
 use crate::id::{ConversationId, DeviceId, Digest, MessageId, Pair, Seq, Side, UserId};
-use crate::rows::{Account, ChatRow, Counter, Cursor, Damage, Head, Index, LogEntry, Place, Receipt, Row, StoredContent, Tally};
+use crate::rows::{self, Account, ChatRow, Counter, Cursor, Damage, Head, Index, LogEntry, Place, Receipt, Row, StoredContent, Tally};
 use crate::store::Key;
 use crate::time::Timestamp;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -319,7 +319,7 @@ impl Proof {
             return self.problem(key, None, Fault::UnknownKey);
         };
         let conversation = place.conversation();
-        if self.open.as_ref().is_some_and(|open| !in_log(&place, open.conversation)) {
+        if self.open.as_ref().is_some_and(|open| rows::conversation_of(&key) != Some(open.conversation)) {
             self.close();
         }
         if let Err(fault) = self.place(place, value) {
@@ -655,38 +655,6 @@ impl Log {
         }
         self.last = Some((seq, sender));
         Ok(())
-    }
-}
-
-fn in_log(place: &Place, conversation: ConversationId) -> bool {
-    match place {
-        Place::Head(of)
-        | Place::Receipt(of, _)
-        | Place::Log(of, _)
-        | Place::Index(of, ..)
-        | Place::Group(of)
-        | Place::Member(of, _)
-        | Place::PastMember(of, _)
-        | Place::Sent(of, _) => *of == conversation,
-        Place::FanOutDue(_)
-        | Place::FanOut(_)
-        | Place::GroupCount(_)
-        | Place::Account(_)
-        | Place::Chat(..)
-        | Place::Contact(..)
-        | Place::Block(..)
-        | Place::LastSeen(_)
-        | Place::Device(_)
-        | Place::Dirty(..)
-        | Place::Cursor(..)
-        | Place::Phone(_)
-        | Place::Verification(_)
-        | Place::Session(_)
-        | Place::Bell(_)
-        | Place::SessionOf(..)
-        | Place::Wake(..)
-        | Place::Lease(_)
-        | Place::Watcher(..) => false,
     }
 }
 

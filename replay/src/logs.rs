@@ -7,7 +7,7 @@ use doubletick_audit::export::{Export, ExportError, Item, Writer, looks_like_one
 use doubletick_audit::source::{Place, Source};
 use doubletick_audit::story::{Event, Story};
 use doubletick_core::change::Change;
-use doubletick_core::id::{ConversationId, GroupId, UserId};
+use doubletick_core::id::{ConversationId, UserId};
 use doubletick_core::rows;
 use doubletick_core::store::Key;
 use doubletick_core::time::Timestamp;
@@ -306,11 +306,7 @@ fn place(arguments: &Arguments) -> Result<Place, String> {
 
 /// Reads a conversation's id, as all programs write it.
 fn conversation(text: &str) -> Result<ConversationId, String> {
-    let user = |text: &str| u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16).map(UserId);
-    let direct = text.split_once('-').and_then(|(one, other)| ConversationId::direct(user(one)?, user(other)?));
-    let group =
-        || u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(|id| ConversationId::Group(GroupId(id.to_be_bytes())));
-    direct.or_else(group).ok_or_else(|| {
+    text.parse().map_err(|()| {
         format!(
             "--conversation {text}: it must be the ids of two users, such as 0000010000000000-0000020000000000, or group- and the 32 digits of a group"
         )

@@ -11,7 +11,7 @@ use doubletick_core::time::Timestamp;
 use doubletick_core::transact::Batch;
 use doubletick_embedded::{Embedded, Options};
 use doubletick_store::Store;
-use doubletick_store::readable::block_on;
+use doubletick_store::waiting::block_on;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;

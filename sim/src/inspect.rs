@@ -7,7 +7,7 @@ use crate::watch::brief;
 use crate::world::World;
 use core::fmt::{self, Debug};
 use core::str::FromStr;
-use doubletick_core::id::{ConversationId, DeviceId, UserId};
+use doubletick_core::id::{ConversationId, DeviceId};
 use doubletick_core::rows::{Place, told};
 use doubletick_core::store::Key;
 
@@ -28,7 +28,7 @@ pub enum Part {
     Due,
 }
 
-/// One thing that is so: its name, and what it says of itself, as [`Debug`] writes it.
+/// One thing that is so: its name, and what it says of itself; to those who inspect a part, as [`Debug`] writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// What it is.
@@ -59,16 +59,9 @@ impl FromStr for Part {
             "transactions" => Ok(Self::Transactions),
             "store" => Ok(Self::Store),
             "due" => Ok(Self::Due),
-            _ => text.parse().map(Self::Of).or_else(|()| conversation(text).map(Self::Conversation).ok_or(())),
+            _ => text.parse().map(Self::Of).or_else(|()| text.parse().map(Self::Conversation)),
         }
     }
-}
-
-/// A conversation as it is written: two ids of users.
-fn conversation(text: &str) -> Option<ConversationId> {
-    let user = |text: &str| u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16).map(UserId);
-    let (low, high) = text.split_once('-')?;
-    ConversationId::direct(user(low)?, user(high)?)
 }
 
 impl Player<'_> {

@@ -109,15 +109,15 @@ impl World<'_> {
             self.after(2 * latency, Event::DialEnds(link));
         } else if self.fault(FaultKind::Refused, who, dial) {
             self.fired(FaultKind::Refused);
-            self.dial_vanishes(device, host);
+            self.dial_leaves(device, host, None);
             self.after(2 * latency, Event::DialEnds(link));
         } else if self.fault(FaultKind::DialLost, who, dial) {
             self.fired(FaultKind::DialLost);
-            self.dial_vanishes(device, host);
+            self.dial_leaves(device, host, None);
             self.after(DIAL_PATIENCE_MS, Event::DialEnds(link));
         } else {
             self.after(latency, Event::Dial(link));
-            self.dial_leaves(device, host, link);
+            self.dial_leaves(device, host, Some(link));
         }
     }
 

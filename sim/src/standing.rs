@@ -1,6 +1,7 @@
 //! How devices, gateways and the store stand after a step, for those who look closely at a run.
 
 use crate::draw::Who;
+use crate::inspect::Fact;
 use crate::traffic::End;
 use crate::watch::{Entry, Step};
 use crate::world::World;
@@ -17,8 +18,8 @@ pub struct Standing {
     pub mode: Mode,
     /// A device's name, once it has one, and the number of its user; a gateway's slot.
     pub belongs: Belongs,
-    /// In detail: what, and how it is.
-    pub facts: Vec<(String, String)>,
+    /// In detail.
+    pub facts: Vec<Fact>,
 }
 
 /// Where somebody belongs.
@@ -81,8 +82,8 @@ impl Mode {
     }
 }
 
-fn fact(name: &str, value: impl ToString) -> (String, String) {
-    (name.to_owned(), value.to_string())
+fn fact(name: impl Into<String>, value: impl ToString) -> Fact {
+    Fact { name: name.into(), text: value.to_string() }
 }
 
 impl World<'_> {
@@ -156,7 +157,7 @@ impl World<'_> {
         }
     }
 
-    fn facts(&self, end: End, written: &BTreeSet<ConversationId>) -> Vec<(String, String)> {
+    fn facts(&self, end: End, written: &BTreeSet<ConversationId>) -> Vec<Fact> {
         match end {
             End::Device(device) => self.device_facts(device),
             End::Gateway(host) => self.host_facts(host),
@@ -164,7 +165,7 @@ impl World<'_> {
         }
     }
 
-    fn device_facts(&self, device: u32) -> Vec<(String, String)> {
+    fn device_facts(&self, device: u32) -> Vec<Fact> {
         let it = &self.devices[device as usize];
         let mut facts = Vec::new();
         facts.extend(it.id.map(|id| fact("name", id)));
@@ -187,17 +188,17 @@ impl World<'_> {
             let cursor = chat.cursor.map_or_else(|| "nothing".into(), |cursor| format!("up to {cursor}"));
             let (told, ticks, blue) = (chat.read_told, chat.peer_delivered, chat.peer_read);
             let text = format!("has {cursor}, shown up to {} (told: {told}), second ticks up to {ticks}, blue up to {blue}", chat.read);
-            facts.push((format!("{conversation}"), text));
+            facts.push(fact(conversation.to_string(), text));
         }
         facts
     }
 
-    fn host_facts(&self, host: u32) -> Vec<(String, String)> {
+    fn host_facts(&self, host: u32) -> Vec<Fact> {
         let it = &self.hosts[host as usize];
         let mut facts = Vec::new();
         for (name, until) in [("stands still", it.paused_until), ("no store", it.cut_until), ("no devices", it.dark_until)] {
             if until > self.now {
-                facts.push((format!("{name} until"), format!("{until} ms")));
+                facts.push(fact(format!("{name} until"), format!("{until} ms")));
             }
         }
         let Some(gateway) = &it.gateway else { return facts };
@@ -215,11 +216,11 @@ impl World<'_> {
         facts
     }
 
-    fn store_facts(&self, written: &BTreeSet<ConversationId>) -> Vec<(String, String)> {
+    fn store_facts(&self, written: &BTreeSet<ConversationId>) -> Vec<Fact> {
         let mut facts = vec![fact("version", self.store.version().0)];
         for conversation in written {
             let rows = self.store.rows_in(&rows::log_page(*conversation, Seq::START, u32::MAX)).count();
-            facts.push((format!("{conversation}"), format!("{rows} in the log")));
+            facts.push(fact(conversation.to_string(), format!("{rows} in the log")));
         }
         facts
     }

@@ -207,11 +207,6 @@ fn delivered(of: ConversationId, entries: &[Delivery]) -> Vec<Subject> {
     entries.iter().map(|entry| Subject::Message(of, entry.id, Some(entry.seq))).collect()
 }
 
-/// A command without the session in which it was given.
-fn wanted(command: &Command) -> &Command {
-    if let Command::InSession { command, .. } = command { command } else { command }
-}
-
 /// What a command is about.
 fn of_command(command: &Command) -> Option<Subject> {
     match command {
@@ -222,17 +217,18 @@ fn of_command(command: &Command) -> Option<Subject> {
         | Command::Typing { conversation, .. }
         | Command::AskRoster { conversation, .. }
         | Command::FanOut { conversation } => Some(Subject::Conversation(*conversation)),
-        Command::OpenSession { device, .. } | Command::EndSession { device, .. } | Command::RemoveDevice { device } => {
-            Some(Subject::User(device.user))
-        }
+        Command::OpenSession { device, .. }
+        | Command::EndSession { device, .. }
+        | Command::RemoveDevice { device }
+        | Command::ReadDirty { device, .. }
+        | Command::Renew { device, .. } => Some(Subject::User(device.user)),
         Command::Watch { user, .. }
         | Command::Unwatch { user, .. }
         | Command::AskUser { user }
         | Command::SetListed { user, .. }
         | Command::ListChats { user, .. }
-        | Command::SetPrivacy { user, .. } => Some(Subject::User(*user)),
-        Command::ReadDirty { device, .. } | Command::Renew { device, .. } => Some(Subject::User(device.user)),
-        Command::AskReceipts { user, .. } => Some(Subject::User(*user)),
+        | Command::SetPrivacy { user, .. }
+        | Command::AskReceipts { user, .. } => Some(Subject::User(*user)),
         Command::RequestCode { .. }
         | Command::Register { .. }
         | Command::Heard { .. }
@@ -267,16 +263,24 @@ pub(crate) fn kind_of(thing: &dyn fmt::Debug) -> String {
 }
 
 /// The kinds of several things, each once, in the order in which they first come.
-fn kinds_of<'a>(things: impl Iterator<Item = &'a dyn fmt::Debug>) -> String {
-    let mut kinds: Vec<(String, u32)> = Vec::new();
-    for kind in things.map(kind_of) {
+fn kinds_of<K: PartialEq + fmt::Display>(all: impl Iterator<Item = K>) -> String {
+    let mut kinds: Vec<(K, u32)> = Vec::new();
+    for kind in all {
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
             None => kinds.push((kind, 1)),
         }
     }
-    let told = kinds.into_iter().map(|(kind, count)| if count == 1 { kind } else { format!("{kind} ×{count}") });
+    let told = kinds.into_iter().map(|(kind, count)| if count == 1 { kind.to_string() } else { format!("{kind} ×{count}") });
     told.collect::<Vec<_>>().join(", ")
+}
+
+/// It leaves; without a journey, nobody will ever get it.
+fn goes(journey: Option<Journey>, cargo: Cargo) -> Traffic {
+    match journey {
+        Some(journey) => Traffic::Leaves(journey, cargo),
+        None => Traffic::Vanishes(cargo),
+    }
 }
 
 fn bell_to(host: u32) -> Cargo {
@@ -307,20 +311,12 @@ impl World<'_> {
         self.tell(|_| Traffic::Leaves(journey, Cargo { from, to, what: what(), about: Vec::new() }));
     }
 
-    /// A device tries to connect to a gateway, if there is one.
-    pub(crate) fn dial_leaves(&mut self, device: u32, host: Option<u32>, link: Name) {
+    /// A device tries to connect to a gateway, if there is one; without the name of a connection, nobody will hear of it.
+    pub(crate) fn dial_leaves(&mut self, device: u32, host: Option<u32>, link: Option<Name>) {
         if let Some(host) = host {
-            self.leaves(Journey::Dial(device, link.code()), End::Device(device), End::Gateway(host), || "Connect".into());
-        }
-    }
-
-    /// The same, and nobody will hear of it.
-    pub(crate) fn dial_vanishes(&mut self, device: u32, host: Option<u32>) {
-        if let Some(host) = host {
-            self.tell(|_| {
-                let (from, to) = (End::Device(device), End::Gateway(host));
-                Traffic::Vanishes(Cargo { from, to, what: "Connect".into(), about: Vec::new() })
-            });
+            let (from, to) = (End::Device(device), End::Gateway(host));
+            let journey = link.map(|link| Journey::Dial(device, link.code()));
+            self.tell(|_| goes(journey, Cargo { from, to, what: "Connect".into(), about: Vec::new() }));
         }
     }
 
@@ -329,7 +325,7 @@ impl World<'_> {
         self.tell(|closely| {
             let about = closely.names.of_client(link, frame);
             let cargo = Cargo { from: End::Device(device), to: End::Gateway(host), what: kind_of(frame), about };
-            number.map_or_else(|| Traffic::Vanishes(cargo.clone()), |number| Traffic::Leaves(Journey::Frame(device, number), cargo.clone()))
+            goes(number.map(|number| Journey::Frame(device, number)), cargo)
         });
     }
 
@@ -339,14 +335,14 @@ impl World<'_> {
             let about = frame.map_or_else(Vec::new, |frame| closely.names.of_server(link, frame));
             let what = frame.map_or_else(|| "Close".into(), |frame| kind_of(frame));
             let cargo = Cargo { from: End::Gateway(host), to: End::Device(device), what, about };
-            number.map_or_else(|| Traffic::Vanishes(cargo.clone()), |number| Traffic::Leaves(Journey::Frame(device, number), cargo.clone()))
+            goes(number.map(|number| Journey::Frame(device, number)), cargo)
         });
     }
 
     /// A transaction leaves for the store.
     pub(crate) fn transaction_leaves(&mut self, from: End, number: u64, commands: &[Command]) {
         self.tell(|_| {
-            let what = kinds_of(commands.iter().map(|command| wanted(command) as &dyn fmt::Debug));
+            let what = kinds_of(commands.iter().map(Command::name));
             let about = commands.iter().filter_map(of_command).collect();
             Traffic::Leaves(Journey::Transaction(from, number), Cargo { from, to: End::Store, what, about })
         });
@@ -378,7 +374,7 @@ impl World<'_> {
         let Some(recorder) = self.recorder.as_mut() else { return };
         let records = || self.devices[device as usize].syncing();
         recorder.tell_traffic(|_| {
-            let what = kinds_of(records().map(|record| record as &dyn fmt::Debug));
+            let what = kinds_of(records().map(|record| kind_of(record)));
             let about = records().filter_map(of_record).collect();
             let end = End::Device(device);
             Traffic::Leaves(Journey::Sync(device, run, number), Cargo { from: end, to: end, what, about })

@@ -18,7 +18,7 @@ use doubletick_core::time::Timestamp;
 use doubletick_core::transact::Batch;
 use doubletick_embedded::{Embedded, Options, Reader};
 use doubletick_store::Store;
-use doubletick_store::readable::block_on;
+use doubletick_store::waiting::block_on;
 use tempfile::TempDir;
 
 const MESSAGES: u64 = 1_000_000;

@@ -73,7 +73,8 @@ mod cluster {
     use std::path::Path;
 
     use doubletick_fdb::{Fdb, Network, Options};
-    use doubletick_store::readable::{ReadError, ReadOnly, Readable, Reading, block_on};
+    use doubletick_store::readable::{ReadError, ReadOnly, Readable, Reading};
+    use doubletick_store::waiting::block_on;
 
     /// A database on a cluster.
     pub struct Cluster {

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use doubletick_core::store::{self, Commit, Key, Missing, Snapshot, Transaction};
 use doubletick_embedded::{Embedded, Options};
 use doubletick_store::Store;
-use doubletick_store::readable::block_on;
+use doubletick_store::waiting::block_on;
 
 /// A directory that goes with the test.
 struct Dir(PathBuf);

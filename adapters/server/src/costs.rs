@@ -51,9 +51,16 @@ struct Asked {
 const MILLION: u64 = 1_000_000;
 const ENDS: [&str; 4] = ["answered", "retry", "unknown", "unavailable"];
 
+/// Runs a batch, and counts what it costs if that is counted.
+pub(crate) async fn execute<S: Store>(costs: Option<Arc<Costs>>, store: S, batch: Arc<Batch>) -> Result<Outcome, Failure> {
+    match costs {
+        Some(costs) => costs.execute(store, batch).await,
+        None => store.execute(batch).await,
+    }
+}
+
 impl Costs {
-    /// Runs a batch, and counts what it costs.
-    pub(crate) async fn execute<S: Store>(self: Arc<Self>, store: S, batch: Arc<Batch>) -> Result<Outcome, Failure> {
+    async fn execute<S: Store>(self: Arc<Self>, store: S, batch: Arc<Batch>) -> Result<Outcome, Failure> {
         let rounds = Arc::new(AtomicU64::new(0));
         let result = store.execute(Counted { batch: batch.clone(), rounds: rounds.clone() }).await;
         let end = match &result {

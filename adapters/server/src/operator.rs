@@ -13,7 +13,8 @@ use crate::server::Shared;
 /// What a server counts.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    pub(crate) costs: Arc<Costs>,
+    /// Only where somebody can ask for it: it is counted with every row that is read.
+    pub(crate) costs: Option<Arc<Costs>>,
     /// What each shard holds.
     pub(crate) shards: Vec<Arc<Holds>>,
 }
@@ -28,8 +29,8 @@ pub(crate) struct Holds {
 }
 
 impl Metrics {
-    pub(crate) fn new(shards: Vec<Arc<Holds>>) -> Self {
-        Self { costs: Arc::default(), shards }
+    pub(crate) fn new(shards: Vec<Arc<Holds>>, can_be_asked: bool) -> Self {
+        Self { costs: can_be_asked.then(Arc::default), shards }
     }
 
     /// Everything in the text format of Prometheus.
@@ -47,7 +48,9 @@ impl Metrics {
             head(&mut text, name, help, kind);
             line(&mut text, name, &[], value);
         }
-        self.costs.write_to(&mut text);
+        if let Some(costs) = &self.costs {
+            costs.write_to(&mut text);
+        }
         text
     }
 }

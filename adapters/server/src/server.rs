@@ -116,7 +116,7 @@ impl Server {
 
         // Any gateway may come to hold nearly all connections; the limit for all of them is at the door.
         let gateway = gateway::Config { connections: config.connections, ..config.gateway };
-        let metrics = Metrics::new((0..config.shards.max(1)).map(|_| Arc::default()).collect());
+        let metrics = Metrics::new((0..config.shards.max(1)).map(|_| Arc::default()).collect(), operator.is_some());
         let shard = |holds: &Arc<Holds>| Shard::new(store.clone(), gateway, metrics.costs.clone(), holds.clone());
         let (shards, inboxes): (Vec<_>, Vec<_>) = metrics.shards.iter().map(shard).unzip();
         let places = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));

@@ -22,7 +22,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use crate::costs::Costs;
+use crate::costs::{self, Costs};
 use crate::operator::Holds;
 use crate::outbox::Outbox;
 use crate::seam::{self, Clock};
@@ -60,7 +60,7 @@ pub(crate) struct Shard<S: Store> {
     flights: FuturesUnordered<Flight>,
     outboxes: Outboxes,
     draining: bool,
-    costs: Arc<Costs>,
+    costs: Option<Arc<Costs>>,
     holds: Arc<Holds>,
 }
 
@@ -80,7 +80,7 @@ struct Gathered {
 
 impl<S: Store> Shard<S> {
     /// A shard without connections, and the way to it.
-    pub(crate) fn new(store: S, config: gateway::Config, costs: Arc<Costs>, holds: Arc<Holds>) -> (Self, Inbox) {
+    pub(crate) fn new(store: S, config: gateway::Config, costs: Option<Arc<Costs>>, holds: Arc<Holds>) -> (Self, Inbox) {
         let (inbox, events) = mpsc::channel(QUEUE);
         let mut clock = Clock::default();
         let gateway = fresh_gateway(config, clock.now());
@@ -205,7 +205,7 @@ impl<S: Store> Shard<S> {
     }
 
     fn start(&self, ticket: Ticket, batch: Arc<Batch>) {
-        let execution = self.costs.clone().execute(self.store.clone(), batch);
+        let execution = costs::execute(self.costs.clone(), self.store.clone(), batch);
         self.flights.push(Box::pin(async move { (ticket, execution.await) }));
     }
 

@@ -8,6 +8,7 @@
 //! - [`bells`]: who waits for which key, for stores that hold that in memory;
 //! - [`fetched`]: the snapshot of a store that must fetch, and its rounds;
 //! - [`readable`]: the same stores for whoever must not change them;
+//! - [`waiting`]: for a future, without a runtime;
 //! - [`memory`]: a store in memory, for tests, which can fail on demand;
 //! - `conformance` (feature of that name): the suite that every store runs.
 //!
@@ -38,6 +39,7 @@ pub mod fetched;
 pub mod limits;
 pub mod memory;
 pub mod readable;
+pub mod waiting;
 
 /// A store: a handle that is cheap to clone, and whose clones are the same store.
 ///

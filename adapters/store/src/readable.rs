@@ -4,15 +4,13 @@
 //! threads of their own, so a read blocks.
 
 use std::borrow::Cow;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::Duration;
 
 use doubletick_core::store::{Commit, Failure, Key, Lane, Missing, NotFetched, Read, Scan, Snapshot, Transaction};
 
 use crate::Store;
+use crate::waiting::block_on;
 
 /// A pure function over one state of a store.
 pub trait Reading: Clone + Send + 'static {
@@ -127,26 +125,6 @@ impl<R: Reading> Transaction for WritesNothing<R> {
 
     fn lane(&self) -> Lane {
         Lane::Quick
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for a future in this thread.
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
     }
 }
 

@@ -5,8 +5,11 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by test programs that each use a part of it")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
 
+mod at_hand;
 pub mod cases;
 pub mod group;
+
+pub(crate) use at_hand::{AtHand, Rows, write};
 
 use doubletick_core::command::{Command, DirtyPage, Reply, SeenWake, Wake, code_digest};
 use doubletick_core::content::{Content, Entry};
@@ -15,15 +18,12 @@ use doubletick_core::frame::{Chat, Presence, Privacy, UserList};
 use doubletick_core::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
 use doubletick_core::reject::Reject;
 use doubletick_core::rows::{At, Receipt, Row};
-use doubletick_core::store::{self, Commit, Key, LentRows, Missing, NotFetched, Read, Scan, Snapshot, Write};
+use doubletick_core::store::{Commit, Key, LentRows, Missing, NotFetched, Read, Scan, Snapshot};
 use doubletick_core::time::{Millis, Timestamp};
 use doubletick_core::transact::{Batch, Outcome, transact};
 use doubletick_core::{rows, verify};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// The rows of a store.
-pub type Rows = BTreeMap<Key, Vec<u8>>;
+use std::collections::BTreeSet;
 
 /// An answer.
 pub type Answer = Result<Reply, Reject>;
@@ -307,35 +307,6 @@ pub fn renew(device: DeviceId, epoch: u64, secret: Digest) -> Command {
 /// What an entry says; a dash for nothing.
 pub fn text(entry: &Entry) -> String {
     entry.body.as_ref().map_or_else(|| "-".into(), |body| String::from_utf8(body.bytes.to_vec()).unwrap())
-}
-
-/// Writes what a transaction wants written.
-pub fn write(rows: &mut Rows, writes: &[Write]) {
-    for write in writes {
-        match store::merge(rows.get(write.key()).map(Vec::as_slice), write) {
-            Some(value) => rows.insert(*write.key(), value),
-            None => rows.remove(write.key()),
-        };
-    }
-}
-
-/// A snapshot of rows that are all at hand.
-pub struct AtHand<'a>(pub &'a Rows);
-
-impl Snapshot for AtHand<'_> {
-    fn has(&self, _: &Key) -> bool {
-        true
-    }
-
-    fn get(&mut self, key: &Key) -> Result<Option<Cow<'_, [u8]>>, NotFetched> {
-        Ok(self.0.get(key).map(Cow::from))
-    }
-
-    fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
-        let rows = self.0.range(scan.from..scan.to).map(|(key, value)| (*key, value.into()));
-        let limit = scan.limit as usize;
-        Ok(if scan.reverse { rows.rev().take(limit).collect() } else { rows.take(limit).collect() })
-    }
 }
 
 /// A snapshot that has only what was asked for in an earlier round.

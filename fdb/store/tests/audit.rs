@@ -18,7 +18,7 @@ use doubletick_core::transact::Batch;
 use doubletick_fdb::{Fdb, Network, Options};
 use doubletick_fdb_sandbox::library;
 use doubletick_store::Store;
-use doubletick_store::readable::block_on;
+use doubletick_store::waiting::block_on;
 
 const FAULTS: &str = "seed=11 conflict=0.02 too_old=0.02 future_version=0.01 behind=0.01 stall_answer=0.01 stall_ms=2";
 

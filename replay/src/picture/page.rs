@@ -9,6 +9,7 @@ use crate::case::failure;
 use doubletick_core::id::{ConversationId, UserId};
 use doubletick_sim::cli::exit::Outcome;
 use doubletick_sim::draw::Who;
+use doubletick_sim::inspect::Fact;
 use doubletick_sim::standing::{Belongs, Standing};
 use doubletick_sim::traffic::{End, Subject};
 use doubletick_sim::watch::{Entry, Step};
@@ -222,9 +223,9 @@ impl<'a> Sheet<'a> {
         let facts: Vec<[usize; 2]> = standing
             .facts
             .iter()
-            .map(|(what, how)| {
-                let what = self.names.get(what).unwrap_or(what).clone();
-                [self.text(&what), self.text(how)]
+            .map(|Fact { name, text }| {
+                let name = self.names.get(name).unwrap_or(name).clone();
+                [self.text(&name), self.text(text)]
             })
             .collect();
         Some(json!([step, end, mode, facts]))

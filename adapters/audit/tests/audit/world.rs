@@ -7,13 +7,14 @@ use doubletick_core::command::{Command, Reply, code_digest};
 use doubletick_core::content::Content;
 use doubletick_core::id::{ConversationId, DeviceId, Digest, GroupId, MessageId, Phone, Seq, UserId};
 use doubletick_core::rows::{self, At, Row};
-use doubletick_core::store::{Commit, Key, Missing, Scan, Snapshot, Transaction, Write};
+use doubletick_core::store::{Commit, Key, Missing, Snapshot, Transaction, Write};
 use doubletick_core::time::Timestamp;
 use doubletick_core::transact::Batch;
 use doubletick_core::verify::{Report, verify};
 use doubletick_store::Store;
+use doubletick_store::conformance::{AllRows, block_on};
 use doubletick_store::memory::Memory;
-use doubletick_store::readable::{ReadOnly, Readable, Reading, Stage, block_on};
+use doubletick_store::readable::{ReadOnly, Readable};
 
 /// The group of the story.
 pub(crate) const GROUP: ConversationId = ConversationId::Group(GroupId([1, 2, 3, 4, 5, 6, 0x77, 8, 0x99, 10, 11, 12, 13, 14, 15, 16]));
@@ -131,7 +132,7 @@ impl World {
 
     /// All durable rows.
     pub(crate) fn rows(&self) -> Vec<(Key, Vec<u8>)> {
-        self.readable().read(All).unwrap()
+        self.readable().read(AllRows).unwrap()
     }
 
     /// The proof of all rows at once, as the simulator does it.
@@ -152,19 +153,6 @@ pub(crate) fn user(number: u64) -> UserId {
 /// Their first devices.
 pub(crate) fn device(number: u64) -> DeviceId {
     DeviceId { user: user(number), serial: 1 }
-}
-
-#[derive(Clone)]
-struct All;
-
-impl Reading for All {
-    type Answer = Vec<(Key, Vec<u8>)>;
-
-    fn run(&self, snapshot: &mut dyn Snapshot) -> Result<Self::Answer, Missing> {
-        let mut stage = Stage::new(snapshot);
-        let rows = stage.rows(&Scan { from: Key::new(b""), to: Key::new(&[Key::EPHEMERAL]), limit: u32::MAX, reverse: false });
-        stage.end().map(|()| rows)
-    }
 }
 
 struct Plant(Vec<Write>);

@@ -4,28 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use doubletick_core::store::{Commit, Key, Missing, Scan, Snapshot, Write};
+use doubletick_core::store::{Commit, Key, Write};
 use doubletick_embedded::files::{FORMAT, LOGS};
 use doubletick_embedded::{Embedded, OpenError, Options, Reader};
 use doubletick_store::Store;
-use doubletick_store::conformance::{block_on, durable};
-use doubletick_store::readable::{Readable, Reading, Stage};
+use doubletick_store::conformance::{AllRows, block_on, durable};
+use doubletick_store::readable::Readable;
 
 use crate::temporary::Temporary;
-
-/// All durable rows.
-#[derive(Clone)]
-struct All;
-
-impl Reading for All {
-    type Answer = Vec<(Key, Vec<u8>)>;
-
-    fn run(&self, snapshot: &mut dyn Snapshot) -> Result<Self::Answer, Missing> {
-        let mut stage = Stage::new(snapshot);
-        let rows = stage.rows(&Scan { from: Key::new(b""), to: Key::new(&[Key::EPHEMERAL]), limit: 10_000, reverse: false });
-        stage.end().map(|()| rows)
-    }
-}
 
 fn put(store: &Embedded, number: u64) {
     let key = Key::new(&number.to_be_bytes());
@@ -51,7 +37,7 @@ fn rows_in_the_tree_and_in_both_logs_are_read_and_no_file_changes() {
         (0..33).for_each(|number| put(&store, 100 * round + number));
     }
     let before = files(&data);
-    let rows = Reader::open(&data).expect("nobody uses it").read(All).expect("it can be read");
+    let rows = Reader::open(&data).expect("nobody uses it").read(AllRows).expect("it can be read");
     assert_eq!(rows.len(), 4 * 33);
     assert!(rows.is_sorted() && rows.iter().all(|(_, value)| value.len() == 900));
     assert!(files(&data) == before, "not a byte has changed");
@@ -59,7 +45,7 @@ fn rows_in_the_tree_and_in_both_logs_are_read_and_no_file_changes() {
     for log in LOGS {
         fs::write(data.join(log), "").expect("it can be written");
     }
-    let fewer = Reader::open(&data).expect("nobody uses it").read(All).expect("it can be read");
+    let fewer = Reader::open(&data).expect("nobody uses it").read(AllRows).expect("it can be read");
     assert!(fewer.len() < rows.len(), "{}", fewer.len());
 }
 
@@ -99,6 +85,6 @@ fn a_database_whose_making_was_interrupted_is_an_empty_one() {
     drop(Embedded::open(&data, Options::default()).expect("it is new"));
     fs::write(data.join("doubletick.redb"), [0; 8192]).expect("it can be written");
     let before = files(&data);
-    assert_eq!(Reader::open(&data).expect("nobody uses it").read(All), Ok(vec![]));
+    assert_eq!(Reader::open(&data).expect("nobody uses it").read(AllRows), Ok(vec![]));
     assert!(files(&data) == before, "not a byte has changed");
 }

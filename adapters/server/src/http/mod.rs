@@ -21,6 +21,7 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::costs;
 use crate::seam;
 use crate::server::Shared;
 use crate::shard::report_damaged;
@@ -116,7 +117,7 @@ async fn ready<S: Store>(shared: &Shared<S>) -> Result<Answer, Error> {
 async fn execute<S: Store>(shared: &Shared<S>, command: Command) -> Result<Reply, Reject> {
     let batch = Arc::new(Batch { now: shared.now(), commands: vec![command] });
     for attempt in 0..TRIES {
-        match shared.metrics.costs.clone().execute(shared.store.clone(), batch.clone()).await {
+        match costs::execute(shared.metrics.costs.clone(), shared.store.clone(), batch.clone()).await {
             Ok(outcome) => {
                 report_damaged(&outcome.damaged);
                 return outcome.replies.into_iter().next().expect("every command has a reply");

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use doubletick_core::store::{Commit, Failure, Key, Lane, Missing, NotFetched, Read, Scan, Snapshot, Transaction};
 
 use crate::Store;
+use crate::readable::{Reading, Stage};
 
 /// How often [`commit`] runs a transaction again that the store wants run again.
 const RETRIES: u32 = 10_000;
@@ -95,5 +96,19 @@ where
 
     fn lane(&self) -> Lane {
         self.lane
+    }
+}
+
+/// All durable rows, all at once: for small stores.
+#[derive(Clone, Copy, Debug)]
+pub struct AllRows;
+
+impl Reading for AllRows {
+    type Answer = Vec<(Key, Vec<u8>)>;
+
+    fn run(&self, snapshot: &mut dyn Snapshot) -> Result<Self::Answer, Missing> {
+        let mut stage = Stage::new(snapshot);
+        let rows = stage.rows(&Scan { from: Key::new(b""), to: Key::new(&[Key::EPHEMERAL]), limit: u32::MAX, reverse: false });
+        stage.end().map(|()| rows)
     }
 }
