@@ -295,7 +295,7 @@ impl World<'_> {
         self.fired(FaultKind::LateCommit);
         // Nobody hears this answer, and yet what it refused may be done by the next run of the same commands, after what it did.
         self.oracles.answered(&self.store, flight.version, &flight.batch, &answer);
-        self.apply(writes, &answer);
+        self.apply(&flight.batch, writes, &answer);
     }
 
     fn committed(&mut self, name: Name) {
@@ -307,7 +307,7 @@ impl World<'_> {
         assert!(answer.damaged.is_empty(), "nothing damages rows here: {:?}", answer.damaged);
         let wrote = !writes.is_empty();
         if wrote {
-            self.apply(writes, &answer);
+            self.apply(&batch, writes, &answer);
         }
         if wrote && self.fault(FaultKind::UnknownCommitted, who, number) {
             self.fired(FaultKind::UnknownCommitted);
@@ -318,7 +318,7 @@ impl World<'_> {
     }
 
     /// The writes are there from now on, and bells ring.
-    fn apply(&mut self, writes: Vec<Write>, answer: &Outcome) {
+    fn apply(&mut self, batch: &Batch, writes: Vec<Write>, answer: &Outcome) {
         self.note_rows(&writes);
         self.work.commits += 1;
         self.committed = self.now;
@@ -337,7 +337,7 @@ impl World<'_> {
             }
         }
         self.store.commit(self.now, writes);
-        self.oracles.committed(&self.store, self.now);
+        self.oracles.committed(batch, answer, &self.store, self.now);
         self.oracles.happened(&answer.events);
     }
 
@@ -388,7 +388,12 @@ impl World<'_> {
             (0..flight.quiet).for_each(|_| self.fired(FaultKind::StoreJitter));
         }
         match origin {
-            Origin::Host(host, ticket) => self.tell_host(host, Input::Transacted(ticket, result)),
+            Origin::Host(host, ticket) => {
+                if let Ok(outcome) = &result {
+                    self.oracles.gateway_told(flight.version, &flight.batch, outcome);
+                }
+                self.tell_host(host, Input::Transacted(ticket, result));
+            }
             Origin::Device(device) => self.registered(device, result),
         }
     }

@@ -207,6 +207,7 @@ impl World<'_> {
                     self.sent_away(host, conn, retry_after);
                 }
                 if let Some(link) = self.hosts[host as usize].conns.remove(&conn) {
+                    self.sent_off(link, reason);
                     self.host_closes(link, reason, retry_after);
                 }
             }

@@ -2,6 +2,7 @@
 
 use crate::draw::{What, Who};
 use crate::fault::FaultKind;
+use crate::oracle::Flow;
 use crate::slab::Name;
 use crate::traffic::{End, Journey};
 use crate::world::{Event, World};
@@ -40,6 +41,7 @@ pub(crate) struct Link {
     slow: bool,
     /// Bytes that the gateway's machine took for it while it was mute.
     swallowed: u32,
+    flow: Flow,
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +101,7 @@ impl World<'_> {
             last_down: 0,
             slow,
             swallowed: 0,
+            flow: Flow::default(),
         });
         self.devices[device as usize].link = Some(link);
         let latency = self.latency(who, dial << 32);
@@ -247,6 +250,10 @@ impl World<'_> {
     pub(crate) fn send_down(&mut self, name: Name, frame: ServerFrame, cost: u32) -> bool {
         let Some(link) = self.links.get_mut(name) else { return true };
         let (device, host, slow) = (link.device, link.host, link.slow);
+        link.flow.says(&frame);
+        if let ServerFrame::Presence { user, presence } = frame {
+            self.oracles.news_passed_on(device, user, presence, &mut link.flow);
+        }
         if link.mute_down {
             link.swallowed = link.swallowed.saturating_add(cost);
             let room = link.swallowed < SOCKET_BUFFER;
@@ -306,6 +313,9 @@ impl World<'_> {
                 if self.size(FaultKind::Garbage, who, counter).is_multiple_of(2) { CloseReason::Protocol } else { CloseReason::TooLarge };
             return self.tell_host(host, Input::Broken(conn, reason));
         }
+        if let Some(link) = self.links.get_mut(name) {
+            link.flow.hears(&item.what);
+        }
         let heard = self.hosts[host as usize].clock.read(self.now);
         self.oracles.heard(device, heard, self.now);
         self.tell_host(host, Input::Frame(conn, item.what));
@@ -359,6 +369,13 @@ impl World<'_> {
                 self.tidy(name);
             }
             Down::Close(_) => self.tidy(name),
+        }
+    }
+
+    /// A gateway's core sends a device away: rightly, as far as can be judged from what has passed over the connection.
+    pub(crate) fn sent_off(&mut self, name: Name, reason: CloseReason) {
+        if let Some(link) = self.links.get(name) {
+            self.oracles.closed(link.device, reason, &link.flow, self.options.config.window);
         }
     }
 

@@ -99,8 +99,8 @@ impl World<'_> {
                 self.tell_app(device, Input::Watch { user, active });
             }
             Operation::Chats => self.ask(device, Ask::Chats(None)),
-            Operation::Block => self.list(device, UserList::Blocked, 3),
-            Operation::Contact => self.list(device, UserList::Contacts, 1),
+            Operation::Block => self.list(device, UserList::Blocked, 1),
+            Operation::Contact => self.list(device, UserList::Contacts, 2),
             Operation::Privacy => {
                 let privacy = [Privacy::Everyone, Privacy::Contacts, Privacy::Nobody][self.detail(device, 2, 3) as usize];
                 self.ask(device, Ask::SetPrivacy(privacy));
@@ -134,10 +134,10 @@ impl World<'_> {
         self.tell_app(device, Input::Ask(tag, ask));
     }
 
-    /// Puts somebody on a list in one of so many cases, and takes them off in the others.
-    fn list(&mut self, device: u32, list: UserList, one_in: u64) {
+    /// Puts somebody on a list in so many of three cases, and takes them off in the others.
+    fn list(&mut self, device: u32, list: UserList, of_three: u64) {
         let Some(user) = self.other(device) else { return };
-        let listed = self.detail(device, 5, one_in.max(1)) == 0;
+        let listed = self.detail(device, 5, 3) < of_three;
         if let Some(id) = self.devices[device as usize].id
             && list == UserList::Blocked
             && listed

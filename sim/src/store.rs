@@ -67,6 +67,18 @@ impl Store {
         self.rows.get(key).and_then(|cell| cell.value.as_deref())
     }
 
+    /// The value of a row before the last commit.
+    pub fn before(&self, key: &Key) -> Option<&[u8]> {
+        let cell = self.rows.get(key)?;
+        let before = if cell.version == self.version { &cell.older.last()?.1 } else { &cell.value };
+        before.as_deref()
+    }
+
+    /// Whether the last commit has given a row its value.
+    pub fn was_set(&self, key: &Key) -> bool {
+        self.rows.get(key).is_some_and(|cell| cell.version == self.version && cell.value.is_some())
+    }
+
     /// The latest values of all rows, in the order of their keys.
     pub fn rows(&self) -> impl Iterator<Item = (Key, &[u8])> {
         self.rows.iter().filter_map(|(key, cell)| Some((*key, cell.value.as_deref()?)))

@@ -70,7 +70,7 @@ impl Gateway {
             self.hear(user, heard);
         }
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        if now >= session.reread && session.rereading == 0 && !planted!(RereadNotRearmed) {
+        if now >= session.reread && session.rereading == 0 {
             self.read_dirty(conn, None);
         }
         self.arm(conn, now + limits::HEARTBEAT);
@@ -80,7 +80,8 @@ impl Gateway {
     pub(super) fn arm(&mut self, conn: ConnId, at: Timestamp) {
         let ack_timeout = self.config.ack_timeout;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        let mut at = at.min(session.heard + limits::DEAD_AFTER);
+        let dead = session.heard + limits::DEAD_AFTER;
+        let mut at = if planted!(SilentStaysOnline if self.now >= dead) { at } else { at.min(dead) };
         if session.owed > 0 {
             at = at.min(session.owed_since + ack_timeout);
         }
@@ -103,7 +104,9 @@ impl Gateway {
         }
         self.look_for_fan_outs();
         self.report_heard();
-        self.take_wakes();
+        if !planted!(BellIsTrusted) {
+            self.take_wakes();
+        }
     }
 
     pub(super) fn hear(&mut self, user: UserId, at: Timestamp) {

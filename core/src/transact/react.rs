@@ -38,6 +38,7 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
         }
         Event::PresenceChanged { online, .. } if planted!(OfflineIsNotTold if !*online) => Ok(()),
         Event::PresenceChanged { user, online } => tell_watchers(view, *user, Occasion::Presence(*online)),
+        Event::PrivacyChanged { .. } | Event::ListChanged { .. } if planted!(HidingIsNotTold) => Ok(()),
         Event::PrivacyChanged { user } => tell_watchers(view, *user, Occasion::Visibility(None)),
         Event::ListChanged { owner, list, user, .. } => {
             tell_watchers(view, *owner, Occasion::Visibility(Some(*user)))?;

@@ -40,13 +40,13 @@ pub(super) fn acknowledge(
     }
     // Neither a damaged cursor nor a damaged mark holds the queue up: both are written anew from what the device says that it has.
     let had = view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
-    let has = had.max(delivered);
+    let has = if planted!(CursorGoesBack if delivered < had) { delivered } else { had.max(delivered) };
     mark!(AcknowledgementOfLess if delivered < had);
     let caught_up = view.exists(&dirty)? && view.find(&dirty)?.map_or(has == end, |Counter(upto)| has.0 >= upto);
     let caught_up = caught_up || planted!(QueueClearedByAnyAck if view.exists(&dirty)?);
 
     let mut events = vec![];
-    if has > had || caught_up {
+    if has != had || caught_up {
         events.push(Event::CursorMoved { device, conversation, upto: has, caught_up });
     }
     // A damaged receipt is left alone: what it said is not known, and it must never go back.

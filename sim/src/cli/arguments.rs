@@ -95,15 +95,18 @@ pub struct MutantArguments {
     /// Only these; without it, all
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub only: Vec<String>,
-    /// Seeds after which a mutant has survived a range
-    #[arg(long, value_name = "N", default_value = "200", value_parser = clap::value_parser!(u64).range(1..1_000_000))]
-    pub seeds: u64,
+    /// Seeds after which a mutant has survived a range [default: each mutant's own budget]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..1_000_000))]
+    pub seeds: Option<u64>,
     /// Independent ranges of seeds: the median and the 95th percentile are over them
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(1..10_000))]
     pub ranges: u64,
-    /// The first seed of the first range
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub from: u64,
+    /// The first seed of the first range [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=LAST_SEED))]
+    pub from: Option<u64>,
+    /// The first seed is made of a commit's hash: its first seven digits, times 2^20
+    #[arg(long, value_name = "HASH", value_parser = commit, conflicts_with = "from")]
+    pub commit: Option<u64>,
     /// Threads [default: as many as there are cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
@@ -117,6 +120,14 @@ pub struct MutantArguments {
     #[arg(long)]
     pub list: bool,
 }
+
+impl MutantArguments {
+    /// The first seed of the first range.
+    pub fn first(&self) -> u64 {
+        self.from.or(self.commit).unwrap_or_default()
+    }
+}
+
 /// One seed in so many is run once more.
 pub const SAMPLE: u64 = 100;
 /// The last seed that a file can hold: TOML's numbers are signed.

@@ -10,23 +10,27 @@ use doubletick_core::id::{ConversationId, DeviceId, Seq};
 use doubletick_core::rows::{Cursor, Row};
 use std::collections::BTreeMap;
 
+/// What the handles of a session stand for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names(Vec<ConversationId>);
+
 /// What has passed over one session, as its device sees it.
 #[derive(Clone, Default)]
 pub(crate) struct Session {
-    handles: Vec<ConversationId>,
+    names: Names,
     sends: BTreeMap<RequestId, ConversationId>,
     /// Up to where each conversation has come in this session, without a gap from what was acknowledged before.
     reached: BTreeMap<ConversationId, Seq>,
 }
 
-impl Session {
-    fn resolve(&mut self, target: Target) -> Option<ConversationId> {
+impl Names {
+    pub(super) fn resolve(&mut self, target: Target) -> Option<ConversationId> {
         match target {
-            Target::Handle(Handle(handle)) => self.handles.get(handle as usize).copied(),
+            Target::Handle(Handle(handle)) => self.0.get(handle as usize).copied(),
             Target::Id(conversation) => Some(conversation),
             Target::Bind(handle, conversation) => {
-                if handle.0 as usize == self.handles.len() {
-                    self.handles.push(conversation);
+                if handle.0 as usize == self.0.len() {
+                    self.0.push(conversation);
                 }
                 Some(conversation)
             }
@@ -39,14 +43,14 @@ impl Oracles {
     pub(crate) fn said(&mut self, device: u32, frame: &ClientFrame) {
         let watched = &mut self.devices[device as usize];
         if let ClientFrame::Ack { of, delivered, .. } = frame
-            && let Some(conversation) = watched.session.resolve(*of)
+            && let Some(conversation) = watched.session.names.resolve(*of)
         {
             let head = self.model.head(conversation);
             let acknowledged = watched.acknowledged.entry(conversation).or_default();
             // What is beyond the end is refused.
             *acknowledged = (*acknowledged).max((*delivered).min(head));
         } else if let ClientFrame::Send { request, to, .. } = frame
-            && let Some(conversation) = watched.session.resolve(*to)
+            && let Some(conversation) = watched.session.names.resolve(*to)
         {
             watched.session.sends.insert(*request, conversation);
         }
@@ -58,12 +62,12 @@ impl Oracles {
         if let ServerFrame::Welcome { .. } = frame {
             watched.session = Session::default();
         } else if let ServerFrame::Deliver { of, entries } = frame
-            && let Some(conversation) = watched.session.resolve(*of)
+            && let Some(conversation) = watched.session.names.resolve(*of)
             && let (Some(first), Some(last)) = (entries.first(), entries.last())
         {
             self.delivered(device, conversation, first.seq, last.seq);
         } else if let ServerFrame::Accepted { request, of, seq, .. } = frame {
-            of.and_then(|of| watched.session.resolve(of));
+            of.and_then(|of| watched.session.names.resolve(of));
             if let Some(conversation) = watched.session.sends.remove(request) {
                 // The server need not send a device its own message if that is the very next one.
                 let reached = self.reached(device, conversation);
@@ -72,7 +76,7 @@ impl Oracles {
                 }
             }
         } else if let ServerFrame::Receipt { of, .. } | ServerFrame::Typing { of, .. } = frame {
-            watched.session.resolve(*of);
+            watched.session.names.resolve(*of);
         }
     }
 

@@ -8,7 +8,7 @@
 pub enum Oracle {
     /// A message whose acceptance was told to its sender reaches every device entitled to it.
     NoLoss,
-    /// Until a device acknowledges a position it will be sent it again.
+    /// Until a device acknowledges a position it will be sent it again; until a gateway was told of a wake-up it will be told again.
     AtLeastOnce,
     /// A client shows each message exactly once.
     VisibleOnce,
@@ -18,13 +18,14 @@ pub enum Oracle {
     SenderOrder,
     /// A message has one position for ever.
     Dedup,
-    /// Only the two users' devices ever get a message.
+    /// Only the two users' devices ever get a message, nobody gets one from whom they have blocked, and presences are shown to those who
+    /// may see them.
     Visibility,
     /// Watermarks are true, and never go back.
     ReceiptTruth,
     /// Unread equals a recount of the log.
     Unread,
-    /// Never online for more than 90 s after the device was last heard; last seen is when it was heard.
+    /// Never online for more than 90 s after the device was last heard; last seen is when it was heard; whoever watches is told.
     Presence,
     /// Every chain verifies; rows rebuilt from the log equal the rows stored.
     LogProof,
@@ -72,17 +73,23 @@ impl Oracle {
     }
 }
 
+mod access;
 mod again;
 mod drain;
+mod flow;
 mod messages;
 mod model;
+mod news;
 mod presence;
 mod rebuilt;
 mod receipts;
 mod rows;
 mod settled;
 mod unread;
+mod wakes;
+mod watching;
 
+use access::Access;
 use again::Session;
 use doubletick_core::content::Content;
 use doubletick_core::gateway::ConnId;
@@ -90,10 +97,14 @@ use doubletick_core::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use doubletick_core::reject::Reject;
 use doubletick_core::time::Timestamp;
 use drain::Stop;
+pub(crate) use flow::Flow;
 use model::Model;
+use news::News;
 use presence::{Heard, Seen};
 use rebuilt::Rebuilt;
 use std::collections::{BTreeMap, BTreeSet};
+use wakes::Told;
+use watching::Watching;
 
 /// What was seen from outside, and what was compared.
 #[derive(Clone, Default)]
@@ -130,6 +141,10 @@ pub(crate) struct Oracles {
     /// Gateways that are stopping in order, and those whom they have sent away.
     stops: BTreeMap<u32, Stop>,
     parted: BTreeMap<(u32, ConnId), Timestamp>,
+    access: Access,
+    watching: Watching,
+    told: Told,
+    news: News,
 }
 
 /// A device as it is seen from outside.

@@ -1,21 +1,25 @@
 //! What is committed, row by row, for the oracles that watch the store. Keys are told apart by their first bytes, because most of them are of
 //! no interest; a test holds those bytes against the row table.
 
+use super::watching::Touched;
 use super::{Oracle, Oracles};
 use crate::store::Store;
 use doubletick_core::id::{DeviceId, UserId};
 use doubletick_core::rows::{self, Account, Place, Row, StoredPresence, StoredWake, Topic};
 use doubletick_core::store::{Key, counter};
 use doubletick_core::time::Timestamp;
+use doubletick_core::transact::{Batch, Outcome};
 
 /// Rows of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     InConversation,
+    /// Of an account, a session, a lease or a watch.
+    Place,
     LastSeen,
     OfDevice,
     Device,
-    WakeOfPresence,
+    Wake,
 }
 
 fn kind(key: &Key) -> Option<Kind> {
@@ -24,16 +28,19 @@ fn kind(key: &Key) -> Option<Kind> {
         // Receipts and log entries; heads are shorter, index rows longer.
         (0x10, 27) => Some(Kind::InConversation),
         (0x20, 10) if bytes[9] == 4 => Some(Kind::LastSeen),
+        (0x20, 10) | (0x80 | 0x82 | 0x83, _) => Some(Kind::Place),
         (0x30, 29) => Some(Kind::OfDevice),
         (0x30, 12) => Some(Kind::Device),
-        (0x81, 29) if bytes[20] == 4 => Some(Kind::WakeOfPresence),
+        (0x81, _) if bytes.get(9) == Some(&2) => Some(Kind::Wake),
         _ => None,
     }
 }
 
 impl Oracles {
-    /// Writes are there from now on.
-    pub(crate) fn committed(&mut self, store: &Store, now: u64) {
+    /// What a transaction has written is there from now on.
+    pub(crate) fn committed(&mut self, batch: &Batch, answer: &Outcome, store: &Store, now: u64) {
+        let saw = self.decided(batch, answer, store.version());
+        let mut touched = Touched::default();
         // Entries first: a batch may acknowledge what it has sent.
         for key in store.last_written() {
             if kind(&key) == Some(Kind::InConversation)
@@ -61,12 +68,21 @@ impl Oracles {
                     let at = counter(value).unwrap_or(u64::MAX);
                     self.true_last_seen(user, Timestamp::from_millis(at), "the store holds");
                 }
-                (Kind::WakeOfPresence, Some(Place::Wake(_, device, Topic::Presence(user))), Some(value)) => {
+                (Kind::Place, Some(place), value) => self.place_moved(place, value, batch, &mut touched),
+                (Kind::Wake, Some(Place::Wake(gateway, device, topic)), None) => {
+                    self.wake_cleared(&key, (gateway, device, topic), batch, store);
+                }
+                (Kind::Wake, Some(Place::Wake(gateway, device, Topic::Presence(user))), Some(value)) => {
+                    self.watch_woken((gateway, device, user), store.version());
                     self.presence_told(user, device, value, store);
+                }
+                (Kind::Wake, Some(Place::Wake(gateway, device, Topic::Replaced(epoch))), Some(_)) => {
+                    self.session_replaced(gateway, device, epoch);
                 }
                 _ => {}
             }
         }
+        self.watchers_told(store, &saw, &touched);
         // Last, because a mark is judged by the cursor that was committed with it.
         for key in store.last_written() {
             if kind(&key) == Some(Kind::OfDevice)
@@ -82,19 +98,18 @@ impl Oracles {
     /// in the same transaction may have been told what was true before.
     fn presence_told(&mut self, user: UserId, watcher: DeviceId, value: &[u8], store: &Store) {
         let Ok(StoredWake::Presence(presence)) = StoredWake::decode(value) else { return };
-        let online = match presence {
-            StoredPresence::Hidden => return,
-            StoredPresence::Online => true,
-            StoredPresence::Offline(last_seen) => {
-                if let Some(last_seen) = last_seen {
-                    self.true_last_seen(user, last_seen, "watchers are told");
-                }
-                false
-            }
-        };
+        if let StoredPresence::Offline(Some(last_seen)) = presence {
+            self.true_last_seen(user, last_seen, "watchers are told");
+        }
         if store.latest(&rows::watcher(user, watcher).key).is_none() {
             return;
         }
+        self.rightly_shown(user, watcher.user, presence.into(), "a wake-up tells");
+        let online = match presence {
+            StoredPresence::Hidden => return,
+            StoredPresence::Online => true,
+            StoredPresence::Offline(_) => false,
+        };
         // A device that was removed may be connected for a moment longer, and that moment belongs to neither.
         let session = |device: DeviceId| store.latest(&rows::session(device).key).is_some();
         if self.devices.iter().filter(|device| device.removed).filter_map(|device| device.id).any(|id| id.user == user && session(id)) {
@@ -131,15 +146,21 @@ mod tests {
             (None, rows::head(chat).key),
             (None, rows::index(chat, user, MessageId([4; 16])).key),
             (Some(Kind::LastSeen), rows::last_seen(other).key),
-            (None, rows::account(other).key),
+            (Some(Kind::Place), rows::account(other).key),
+            (Some(Kind::Place), rows::session(device).key),
+            (Some(Kind::Place), rows::watcher(other, device).key),
+            (Some(Kind::Place), rows::lease(gateway).key),
+            (None, rows::bell(gateway).key),
+            (None, rows::contact(user, other).key),
+            (None, rows::block(user, other).key),
             (None, rows::chat(user, chat).key),
             (Some(Kind::OfDevice), rows::dirty(device, chat).key),
             (Some(Kind::OfDevice), rows::cursor(device, chat).key),
             (Some(Kind::Device), rows::device(device).key),
-            (Some(Kind::WakeOfPresence), wake(Topic::Presence(user))),
-            (None, wake(Topic::Dirty(chat))),
-            (None, wake(Topic::Replaced(SessionEpoch(0x0404_0404_0404_0404)))),
-            (None, wake(Topic::Removed)),
+            (Some(Kind::Wake), wake(Topic::Presence(user))),
+            (Some(Kind::Wake), wake(Topic::Dirty(chat))),
+            (Some(Kind::Wake), wake(Topic::Replaced(SessionEpoch(0x0404_0404_0404_0404)))),
+            (Some(Kind::Wake), wake(Topic::Removed)),
             (None, rows::session_of(gateway, device).key),
         ] {
             assert_eq!(kind(&key), expected, "{key:?}");

@@ -89,7 +89,7 @@ impl World<'_> {
         !self.devices[device as usize].dead && !self.oracles.is_removed(device)
     }
 
-    /// Every device is online, has nothing left to send or to store, and nothing waits for it.
+    /// Every device is online, has nothing left to send or to store, and nothing waits for it; every gateway knows what it was woken for.
     fn restless(&mut self) -> Unsettled {
         let mut compared = 0;
         let mut restless = None;
@@ -102,6 +102,13 @@ impl World<'_> {
                 let stopped = device.stopped;
                 restless = Some(format!("device {nth}: online {online} (stopped: {stopped:?}), {left} to send, waiting for it: {waits:?}"));
                 break;
+            }
+        }
+        for gateway in self.hosts.iter().filter_map(|host| host.gateway.as_ref()) {
+            compared += 1;
+            if let Some(wake) = self.oracles.untold_wake(gateway.id(), &self.store) {
+                let place = Place::of(&wake);
+                restless.get_or_insert_with(|| format!("gateway {} has not been told of {place:?}", gateway.id()));
             }
         }
         self.oracles.counts[Oracle::Convergence as usize] += compared;
@@ -195,12 +202,12 @@ impl World<'_> {
         for user in self.oracles.users().iter().flatten().copied().filter(|user| !unsure(*user)) {
             compared += 1;
             let (connected, silent, there) = (self.oracles.is_connected(user, &self.store), silent(user), there(user));
-            if (there && !connected) || (silent && connected) {
+            if there != connected {
                 wrong = Some(format!("{user} has a session: {connected}, is silent: {silent}, has a living device: {there}"));
                 break;
             }
         }
-        'devices: for (nth, _, device) in self.living().filter(|_| wrong.is_none()) {
+        'devices: for (nth, id, device) in self.living().filter(|_| wrong.is_none()) {
             for user in device.watches.iter().filter(|user| !unsure(**user)) {
                 let Some(shown) = self.oracles.shows(nth, *user) else { continue };
                 compared += 1;
@@ -210,6 +217,8 @@ impl World<'_> {
                     Presence::Offline { .. } => there,
                     Presence::Hidden => false,
                 };
+                let lie = lie || self.oracles.may_see(*user, id.user) == (shown == Presence::Hidden);
+                let lie = lie || !self.oracles.watches(id, *user);
                 // Until somebody who is gone for good is known to be gone, it is too early to judge.
                 let early = !there && !silent;
                 if lie || early {

@@ -1,5 +1,6 @@
 //! UNREAD: what a chat list says, against a recount of the log in the same state of the store.
 
+use super::access::inner;
 use super::{Oracle, Oracles};
 use crate::store::{Reads, Store, Version};
 use doubletick_core::command::{Command, Reply};
@@ -13,8 +14,9 @@ use doubletick_core::transact::{Batch, Outcome};
 impl Oracles {
     /// A transaction has its answer, from the state at a version.
     pub(crate) fn answered(&mut self, store: &Store, version: Version, batch: &Batch, outcome: &Outcome) {
+        self.presence_answered(version, batch, outcome);
         for (command, reply) in batch.commands.iter().zip(&outcome.replies) {
-            let command = if let Command::InSession { command, .. } = command { command } else { command };
+            let command = inner(command);
             if let (Command::ListChats { user, after: None }, Ok(Reply::Chats { chats, more: false })) = (command, reply) {
                 self.recount(store, version, *user, chats);
             }

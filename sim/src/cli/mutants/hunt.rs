@@ -5,7 +5,7 @@ use crate::cli::nearest::nearest;
 use crate::cli::panics::run_seed;
 use crate::cli::pool::Work;
 use crate::cli::scenario_file;
-use crate::run::{Failure, Verdict};
+use crate::run::{Failure, FailureKind, Verdict};
 use crate::scenario::Scenario;
 use core::ops::ControlFlow;
 use doubletick_core::probe::{self, Bug};
@@ -85,8 +85,8 @@ impl Work for Hunt {
         let (nth, range) = (self.next / self.arguments.ranges, self.next % self.arguments.ranges);
         let (bug, scenario) = self.quarry.get(nth as usize)?;
         self.next += 1;
-        let from = self.arguments.from + range * APART;
-        Some(Job { bug: *bug, scenario: scenario.clone(), from, seeds: self.arguments.seeds })
+        let from = self.arguments.first() + range * APART;
+        Some(Job { bug: *bug, scenario: scenario.clone(), from, seeds: self.arguments.seeds.unwrap_or(bug.about().within) })
     }
 
     fn merge(&mut self, fate: Fate) -> ControlFlow<()> {
@@ -109,7 +109,11 @@ pub(super) fn hunt(job: Job) -> Fate {
         let (run, reached) = probe::with(bug, || run_seed(&scenario, seed));
         fate.seeds += 1;
         fate.reached += u64::from(reached > 0);
-        let Verdict::Failed(Failure { oracle, detail, .. }) = run.verdict else { continue };
+        let Verdict::Failed(Failure { kind, oracle, detail, .. }) = run.verdict else { continue };
+        // A run in which nothing happened is nobody's find.
+        if kind == FailureKind::Inert {
+            continue;
+        }
         // What fails without the bug too says nothing of it.
         if matches!(run_seed(&scenario, seed).verdict, Verdict::Failed(_)) {
             fate.void += 1;

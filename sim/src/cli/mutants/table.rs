@@ -17,6 +17,8 @@ use std::rc::Rc;
 /// What came of a mutant in all ranges.
 struct Row {
     bug: Bug,
+    /// Seeds of a range at the most.
+    within: u64,
     /// Seeds that were run, and those in which it was reached.
     seeds: u64,
     reached: u64,
@@ -40,12 +42,12 @@ pub(super) fn report(arguments: &MutantArguments, quarry: Hunt) -> Result<Outcom
     let (for_machines, for_people) = (open(&arguments.json)?, open(&arguments.markdown)?);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let jobs = arguments.jobs.map_or(cores, usize::from);
-    println!("{} mutants, {} ranges of at most {} seeds", quarry.names().count(), arguments.ranges, arguments.seeds);
-    println!("{:34} {:>10} {:>7} {:>5}  found by", "mutant", "reached", "median", "95 %");
+    println!("{} mutants, {} ranges of seeds from {} on", quarry.names().count(), arguments.ranges, arguments.first());
+    println!("{:34} {:>10} {:>7} {:>5} {:>7}  found by", "mutant", "reached", "median", "95 %", "at most");
     let rows = Rc::new(RefCell::new(Vec::new()));
-    let told = Rc::clone(&rows);
+    let (told, within) = (Rc::clone(&rows), arguments.seeds);
     let mut quarry = quarry.telling(move |bug, fates| {
-        let row = Row::of(bug, fates);
+        let row = Row::of(bug, within.unwrap_or(bug.about().within), fates);
         println!("{}", row.line());
         row.wrong.iter().for_each(|wrong| println!("    RED: {wrong}"));
         told.borrow_mut().push(row);
@@ -60,7 +62,7 @@ pub(super) fn report(arguments: &MutantArguments, quarry: Hunt) -> Result<Outcom
 }
 
 impl Row {
-    fn of(bug: Bug, fates: &[Fate]) -> Self {
+    fn of(bug: Bug, within: u64, fates: &[Fate]) -> Self {
         let mut oracles = BTreeMap::new();
         let mut wrong = Vec::new();
         let breaks = bug.about().breaks;
@@ -85,12 +87,13 @@ impl Row {
         let rank = |percent: usize| after.get((after.len() * percent).div_ceil(100).max(1) - 1).copied().filter(|after| *after < u64::MAX);
         let example = fates.iter().find_map(|fate| fate.kill.as_ref()).map(|kill| (kill.seed, kill.detail.clone()));
         let seeds = fates.iter().map(|fate| fate.seeds).sum();
-        Self { bug, seeds, reached, oracles, median: rank(50), most: rank(95), wrong, example }
+        Self { bug, within, seeds, reached, oracles, median: rank(50), most: rank(95), wrong, example }
     }
 
     fn line(&self) -> String {
         let reached = format!("{}/{}", self.reached, self.seeds);
-        format!("{:34} {reached:>10} {:>7} {:>5}  {}", self.bug.name(), number(self.median), number(self.most), self.found())
+        let (median, most) = (number(self.median), number(self.most));
+        format!("{:34} {reached:>10} {median:>7} {most:>5} {:>7}  {}", self.bug.name(), self.within, self.found())
     }
 
     fn found(&self) -> String {
@@ -115,6 +118,8 @@ fn json(arguments: &MutantArguments, rows: &[Row]) -> String {
                 "name": row.bug.name(),
                 "scenario": row.bug.about().scenario,
                 "breaks": row.bug.about().breaks,
+                "because": row.bug.about().because,
+                "within": row.within,
                 "runs": row.seeds,
                 "reached": row.reached,
                 "found_by": row.oracles,
@@ -125,22 +130,25 @@ fn json(arguments: &MutantArguments, rows: &[Row]) -> String {
             })
         })
         .collect();
-    format!("{:#}\n", json!({ "seeds": arguments.seeds, "ranges": arguments.ranges, "from": arguments.from, "mutants": mutants }))
+    format!("{:#}\n", json!({ "ranges": arguments.ranges, "from": arguments.first(), "mutants": mutants }))
 }
 
 fn markdown(arguments: &MutantArguments, rows: &[Row]) -> String {
     let mut text = format!(
         "# The kill table
 
-{} bugs that can be planted in core, one at a time, and how the simulator finds each: by which invariant, and after how many seeds, in
-{} independent ranges of seeds. No build but a simulator with the feature `probes` has them. Written by
+{} bugs that can be planted in the core, one at a time, and how the simulator finds each: in which scenario, as a breach of which invariant,
+and after how many seeds, in {} independent ranges of seeds. *At most* is the budget: whoever survives it, or is found as a breach of anything
+but what it breaks, is red. What is planted is in no build but that of a simulator with the feature `probes`.
+
+Written by
 
 ```sh
 cargo run --release -p doubletick-sim --features probes -- mutants --markdown docs/mutants.md
 ```
 
-| mutant | what is wrong | seen as | in | reached | found by | median | 95 % |
-|---|---|---|---|---|---|---|---|
+| mutant | what is wrong | seen as | in | breaks | found by | median | 95 % | at most |
+|---|---|---|---|---|---|---|---|---|
 ",
         rows.len(),
         arguments.ranges
@@ -149,19 +157,14 @@ cargo run --release -p doubletick-sim --features probes -- mutants --markdown do
         let about = row.bug.about();
         let found = row.found();
         let found = if row.wrong.is_empty() { found } else { format!("**red**: {found}") };
-        writeln!(
-            text,
-            "| `{}` | {} | {} | {} | {} of {} | {found} | {} | {} |",
-            row.bug.name(),
-            about.what,
-            about.seen,
-            about.scenario,
-            row.reached,
-            row.seeds,
-            number(row.median),
-            number(row.most)
-        )
-        .expect("a string takes all");
+        let (median, most) = (number(row.median), number(row.most));
+        let (name, what, seen, scenario, breaks) = (row.bug.name(), about.what, about.seen, about.scenario, about.breaks.join(", "));
+        writeln!(text, "| `{name}` | {what} | {seen} | {scenario} | {breaks} | {found} | {median} | {most} | {} |", row.within)
+            .expect("a string takes all");
+    }
+    text.push_str("\n## Where several invariants are right\n\nWhich is seen first depends on the seed.\n\n");
+    for about in rows.iter().map(|row| (row.bug.name(), row.bug.about().because)).filter(|(_, because)| !because.is_empty()) {
+        writeln!(text, "- `{}`: {}.", about.0, about.1).expect("a string takes all");
     }
     text
 }
