@@ -357,6 +357,8 @@ pub struct UserCard {
 pub struct RosterEntry {
     /// The user.
     pub user: UserId,
+    /// Their phone number; `None` if the server cannot read it.
+    pub phone: Option<Phone>,
     /// Whether they are an admin.
     pub admin: bool,
     /// The serials of their linked devices.

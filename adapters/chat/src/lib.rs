@@ -1,8 +1,9 @@
 //! `doubletick chat`: a terminal client for people, and a line mode for scripts.
 //!
 //! [`run`] opens or registers a profile (`start`) and then either draws (`tui`) or reads and prints lines ([`plain`]). `words` says in
-//! words what both show.
+//! words what both show, and `group` is what both can do about groups.
 
+mod group;
 pub mod plain;
 mod start;
 mod tui;
@@ -148,7 +149,11 @@ impl From<RequestError> for Failure {
         match error {
             RequestError::Stopped(stop) => Self::Stopped(stop),
             RequestError::Storage(error) => Self::Profile(error),
-            RequestError::Refused(_) | RequestError::UnknownPhone(_) | RequestError::Text => Self::Undone(error.to_string()),
+            RequestError::Refused(_)
+            | RequestError::UnknownPhone(_)
+            | RequestError::Text
+            | RequestError::GroupName
+            | RequestError::Senseless(_) => Self::Undone(error.to_string()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What both modes show, in words.
 
-use doubletick_client::{Millis, Presence, Reject, State, Status, Timestamp, refusal};
+use doubletick_client::{Change, Millis, Presence, Reject, State, Status, Timestamp, UserId, refusal};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp as Moment, Zoned};
 
@@ -57,6 +57,27 @@ pub(crate) fn status(status: &Status, left: Millis) -> String {
         Status::Online => "connected".into(),
         Status::Waiting { why, .. } => format!("offline, next try in {} s: {why}", left.0.div_ceil(1000).max(1)),
         Status::Stopped(stop) => stop.to_string(),
+    }
+}
+
+/// What somebody has done to a group.
+pub(crate) fn change(change: &Change, who: &str, name: &impl Fn(UserId) -> String) -> String {
+    let names = |users: &[UserId]| match users {
+        [one] => name(*one),
+        [one, other] => format!("{} and {}", name(*one), name(*other)),
+        [one, others @ ..] => format!("{} and {} others", name(*one), others.len()),
+        [] => String::new(),
+    };
+    match change {
+        Change::Created { name, .. } => format!("{who} created the group {name}"),
+        Change::Added { users } => format!("{who} added {}", names(users)),
+        Change::Removed { user } => format!("{who} removed {}", name(*user)),
+        Change::Left => format!("{who} left"),
+        Change::RoleSet { user, admin: true } => format!("{who} made {} an admin", name(*user)),
+        Change::RoleSet { user, admin: false } => format!("{who} made {} a member who is no admin", name(*user)),
+        Change::Renamed { name } => format!("{who} named the group {name}"),
+        Change::AvatarSet { .. } => format!("{who} changed the group's picture"),
+        Change::SettingsSet { .. } => format!("{who} changed the group's settings"),
     }
 }
 

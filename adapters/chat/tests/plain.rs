@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 const ADA: &str = "+4915100000001";
 const BEN: &str = "+4915100000002";
+const CY: &str = "+4915100000003";
 const CODE: &str = "123456";
 
 fn run(test: impl Future<Output = ()>) {
@@ -210,6 +211,94 @@ fn whoever_is_blocked_is_told_why_a_message_failed() {
         let queued = ada.hears("queued").await;
         assert_eq!(ada.hears("failed").await, ["failed", BEN, &queued[2], "one of you has blocked the other"]);
         assert_eq!(ada.ends().await.1.unwrap_err().code(), 7);
+    });
+}
+
+#[test]
+fn three_people_make_a_group_talk_in_it_and_change_it() {
+    run(async {
+        let server = server().await;
+        let mut people = vec![];
+        for number in [ADA, BEN, CY] {
+            people.push(Person::new(&server, number, Wait::Sent).await);
+        }
+        let [ada, ben, cy] = &mut people[..] else { unreachable!("there are three") };
+        ada.says(&format!("/create Book club {BEN} {CY}")).await;
+        let created = ada.hears("queued").await;
+        let group = created[1].clone();
+        assert_eq!(ada.hears("sent").await, ["sent", &group, &created[2]]);
+        for person in [&mut *ben, &mut *cy] {
+            assert_eq!(person.hears("group").await, ["group", &group, "member", "Book club"]);
+            let change = person.hears("change").await;
+            assert_eq!(
+                (&change[..3], &change[4..7]),
+                (&["change".into(), group.clone(), created[2].clone()][..], &[ADA.into(), "created".into(), "Book club".into()][..])
+            );
+        }
+        // What is said there names the group and who has said it.
+        ada.says("welcome").await;
+        let queued = ada.hears("queued").await;
+        for person in [&mut *ben, &mut *cy] {
+            let heard = person.hears("message").await;
+            assert_eq!((&heard[1], &heard[2], &heard[4], &heard[5]), (&group, &queued[2], &"welcome".into(), &ADA.into()));
+        }
+        ben.says("/to Book club").await;
+        ben.says("hello").await;
+        for person in [&mut *ada, &mut *cy] {
+            let heard = person.hears("message").await;
+            assert_eq!((&heard[1], &heard[4], &heard[5]), (&group, &"hello".into(), &BEN.into()));
+        }
+        // Roles, names, and the list of members.
+        ada.says(&format!("/promote {BEN}")).await;
+        assert_eq!(ben.hears("change").await[4..], [ADA, "promoted", BEN]);
+        ben.says("/rename The book club").await;
+        assert_eq!(ada.hears("group").await, ["group", &group, "member", "The book club"]);
+        ben.says(&format!("/remove {CY}")).await;
+        assert_eq!(cy.hears("group").await, ["group", &group, "member", "The book club"]);
+        assert_eq!(cy.hears("group").await, ["group", &group, "gone", "The book club"]);
+        ada.says("/members").await;
+        let mut members = vec![ada.hears("member").await, ada.hears("member").await];
+        members.sort();
+        assert_eq!(members, [["member", &group, ADA, "admin"], ["member", &group, BEN, "admin"]]);
+        assert_eq!(ada.hears("members").await, ["members", &group, "2"]);
+        // Who was removed may not write; whoever comes back may, and hears what the group is called by then.
+        cy.says(&format!("/to {group}")).await;
+        cy.says("let me in").await;
+        assert_eq!(cy.hears("failed").await[3], "you take no part in that conversation");
+        ada.says("/rename Readers").await;
+        ada.says(&format!("/add {CY}")).await;
+        assert_eq!(cy.hears("group").await, ["group", &group, "member", "Readers"]);
+        cy.says("/leave").await;
+        while ada.hears("change").await[4..] != [CY, "left"] {}
+    });
+}
+
+#[test]
+fn what_cannot_be_done_in_a_group_is_a_line_that_says_why() {
+    run(async {
+        let server = server().await;
+        let mut ada = Person::new(&server, ADA, Wait::Sent).await;
+        let mut ben = Person::new(&server, BEN, Wait::Sent).await;
+        ada.says("/members").await;
+        assert_eq!(ada.hears("error").await[2], "it does not say of which group: /to GROUP comes before it");
+        ada.says("/to Nowhere").await;
+        assert_eq!(ada.hears("error").await[2], "you are in no group that is called \"Nowhere\"");
+        ada.says("/create Strangers +4915199999999").await;
+        assert_eq!(ada.hears("error").await[2], "nobody with the number +4915199999999 is registered");
+        ada.says(&format!("/create Us {ADA}")).await;
+        assert_eq!(ada.hears("error").await[2], "you are a member of every group that you make");
+        ada.says(&format!("/create Us {BEN} {BEN}")).await;
+        assert_eq!(ada.hears("error").await[2], "somebody is named twice, or there are too many");
+        ada.says(&format!("/create Us {BEN}")).await;
+        ada.hears("sent").await;
+        ben.hears("change").await;
+        ben.says("/to Us").await;
+        ben.says(&format!("/remove {ADA}")).await;
+        assert_eq!(ben.hears("failed").await[3], "only an admin of the group may do that");
+        ada.says(&format!("/add {BEN}")).await;
+        assert_eq!(ada.hears("failed").await[3], "somebody who was to be added is a member of the group");
+        ada.says(&format!("/demote {ADA}")).await;
+        assert_eq!(ada.hears("failed").await[3], "the group would be left without an admin");
     });
 }
 

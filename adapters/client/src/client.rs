@@ -15,11 +15,11 @@ use std::fmt;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::driver::{Command, Driver, Shared, new_message_id};
-use crate::model::{Chat, Event, KIND_TEXT, Message, Person, Status, Stop, To};
+use crate::model::{Chat, Event, Group, KIND_TEXT, Message, Person, Status, Stop, To};
 use crate::registration::{self, RegisterError};
 use crate::seam::{self, Clock};
 use crate::server::Server;
-use crate::storage::{Address, Contact, Place, Storage, StorageError, StoredAccount, UserChange};
+use crate::storage::{Address, Author, Contact, Place, Storage, StorageError, StoredAccount, UserChange};
 
 /// Calls that wait for the driver.
 const COMMANDS: usize = 64;
@@ -64,6 +64,10 @@ pub enum RequestError {
     UnknownPhone(Phone),
     /// The text is longer than a message may be ([`limits::CONTENT_BYTES`]), or empty.
     Text,
+    /// The name of a group is longer than it may be ([`limits::GROUP_NAME_BYTES`]), or empty.
+    GroupName,
+    /// It makes no sense for the reason in this sentence, which has no full stop.
+    Senseless(&'static str),
     /// The client has stopped.
     Stopped(Stop),
     /// The profile does not read.
@@ -236,11 +240,20 @@ impl Client {
             To::Conversation(conversation) => conversation,
             To::Phone(phone) => self.conversation(&phone).await?,
         };
-        let id = new_message_id(self.clock.lock().unwrap_or_else(PoisonError::into_inner).now());
+        self.compose(conversation, content).await
+    }
+
+    pub(crate) async fn compose(&self, conversation: ConversationId, content: Content) -> Result<MessageId, RequestError> {
+        let id = self.new_id();
         let (stored, waits) = oneshot::channel();
         self.command(Command::Compose(Outgoing { conversation, id, content }, stored)).await?;
         self.hear(waits).await?;
         Ok(id)
+    }
+
+    /// A UUIDv7 of this moment.
+    pub(crate) fn new_id(&self) -> MessageId {
+        new_message_id(self.clock.lock().unwrap_or_else(PoisonError::into_inner).now())
     }
 
     /// The user was shown a conversation up to a position.
@@ -375,7 +388,15 @@ impl Client {
     /// # Errors
     /// If the profile does not read.
     pub fn own_message(&self, conversation: ConversationId, id: MessageId) -> Result<Option<Message>, StorageError> {
-        self.shared.storage.message(conversation, true, id)
+        self.shared.storage.message(conversation, Author::Own, id)
+    }
+
+    /// What is known of a group. Reads the disk.
+    ///
+    /// # Errors
+    /// If the profile does not read.
+    pub fn group(&self, group: ConversationId) -> Result<Group, StorageError> {
+        self.shared.storage.group(group)
     }
 
     /// What is known of somebody. Reads the disk.
@@ -403,6 +424,10 @@ impl Client {
         self.note(user, change).await
     }
 
+    pub(crate) fn user_of(&self, phone: &Phone) -> Result<Option<UserId>, StorageError> {
+        self.shared.storage.user_of(phone)
+    }
+
     async fn note(&self, user: UserId, change: UserChange) -> Result<(), RequestError> {
         let (stored, waits) = oneshot::channel();
         self.command(Command::Note(user, change, stored)).await?;
@@ -410,7 +435,7 @@ impl Client {
     }
 
     /// Asks again with the next connection if this one ends before the answer: all questions may be asked twice.
-    async fn ask(&self, ask: Ask) -> Result<Answer, RequestError> {
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Answer, RequestError> {
         loop {
             self.online().await?;
             let (answer, waits) = oneshot::channel();
@@ -499,6 +524,8 @@ impl fmt::Display for RequestError {
             Self::Refused(reject) => f.write_str(refusal(*reject)),
             Self::UnknownPhone(phone) => write!(f, "nobody with the number {phone} is registered"),
             Self::Text => write!(f, "a message has between 1 and {} bytes of text", limits::CONTENT_BYTES),
+            Self::GroupName => write!(f, "the name of a group has between 1 and {} bytes", limits::GROUP_NAME_BYTES),
+            Self::Senseless(why) => f.write_str(why),
             Self::Stopped(stop) => stop.fmt(f),
             Self::Storage(error) => error.fmt(f),
         }
@@ -509,7 +536,7 @@ impl std::error::Error for RequestError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Storage(error) => Some(error),
-            Self::Refused(_) | Self::UnknownPhone(_) | Self::Text | Self::Stopped(_) => None,
+            Self::Refused(_) | Self::UnknownPhone(_) | Self::Text | Self::GroupName | Self::Senseless(_) | Self::Stopped(_) => None,
         }
     }
 }

@@ -11,15 +11,16 @@ use std::sync::Arc;
 
 use doubletick_core::client::{Answer, Ask, Client as Machine, Input, Notice, Outgoing, Output, Record, SaveId, Tag};
 use doubletick_core::frame::{ClientFrame, Presence, UserList};
-use doubletick_core::id::{ConversationId, DeviceId, MessageId, Secret, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, MessageId, Phone, Secret, UserId};
+use doubletick_core::reject::Reject;
 use doubletick_core::time::{Millis, Timestamp};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::model::{Event, Status, Stop};
+use crate::model::{Body, Chat, Event, Message, Party, Status, Stop};
 use crate::seam::{self, Clock};
 use crate::server::Server;
 use crate::socket::{self, Link, LinkEvent, NoLink};
-use crate::storage::{Applied, Change, Contact, Job, Storage, StorageError, UserChange};
+use crate::storage::{Applied, Author, Change, Contact, Job, Storage, StorageError, UserChange};
 
 /// Records that may wait to be stored before the connection and the application have to wait.
 const UNSAVED: usize = 1024;
@@ -100,6 +101,8 @@ enum Chore {
     Learn(UserId),
     /// The user has written to them: they become a contact.
     AddContact(UserId),
+    /// What a group is called and who its members are, those after one.
+    LearnGroup(ConversationId, Option<UserId>),
 }
 
 /// What happens next.
@@ -280,6 +283,8 @@ impl Driver {
                 let why = self.why.clone();
                 self.status(Status::Waiting { retry, why });
             }
+            // The machine has been told the roster by that, and sends again at once.
+            Notice::HeldUp(Reject::StaleRoster { .. }) => {}
             Notice::HeldUp(reject) => self.tell(Event::HeldUp(reject)),
             Notice::Typing { conversation, active } => self.tell(Event::Typing { conversation, active }),
             Notice::Presence { user, presence } => {
@@ -339,19 +344,21 @@ impl Driver {
     }
 
     fn changed(&mut self, change: Change) {
-        // Groups are stored and acknowledged as any conversation, and not shown.
-        if change.conversation().is_some_and(|conversation| conversation.pair().is_none()) {
-            return;
-        }
         match change {
-            Change::Message { conversation, own, id, .. } => {
-                match self.shared.storage.message(conversation, own, id) {
-                    Ok(Some(message)) => self.tell(Event::Message(conversation, message)),
-                    // Whoever looks at the history sees what is wrong.
-                    Ok(None) | Err(_) => self.tell(Event::Missed(1)),
+            Change::Message { conversation, author, id, .. } => {
+                let message = self.shared.storage.message(conversation, author, id).ok().flatten();
+                match author {
+                    Author::Own => {}
+                    Author::Peer => self.heard_from(conversation),
+                    Author::Member(_) => message.iter().for_each(|message| self.find_chores_in(conversation, message)),
                 }
-                if !own {
-                    self.heard_from(conversation);
+                // Whoever looks at the history sees what is wrong.
+                self.tell(message.map_or(Event::Missed(1), |message| Event::Message(conversation, message)));
+            }
+            Change::Group(group) => {
+                self.tell(Event::Group(group));
+                if self.shared.storage.group(group).is_ok_and(|known| known.member && known.name.is_none()) {
+                    self.do_chore(Chore::LearnGroup(group, None));
                 }
             }
             Change::Accepted { conversation, id, seq } => self.tell(Event::Accepted { conversation, id, seq }),
@@ -387,11 +394,7 @@ impl Driver {
         if let Some((_, chore)) = self.chore.take_if(|(asked, _)| *asked == tag) {
             return self.chore_done(chore, &answer);
         }
-        if let Answer::Users(users) = &answer {
-            for card in users {
-                self.unsaved.push(Job::User(card.user, UserChange::Phone(card.phone.clone())));
-            }
-        }
+        self.learn(&answer);
         if let Some(asker) = self.asked.remove(&tag) {
             self::answer(asker, answer);
         }
@@ -402,8 +405,12 @@ impl Driver {
         self.chores.clear();
         let storage = self.shared.storage.clone();
         // A profile that does not read is reported where it is written or shown.
-        for chat in storage.chats(self.me.user).unwrap_or_default() {
-            self.find_chores_about(chat.peer.user);
+        for Chat { conversation, with, last, .. } in storage.chats(self.me.user).unwrap_or_default() {
+            match with {
+                Party::Person(peer) => self.find_chores_about(peer.user),
+                Party::Group(group) if group.member && group.name.is_none() => self.do_chore(Chore::LearnGroup(conversation, None)),
+                Party::Group(_) => last.iter().for_each(|last| self.find_chores_in(conversation, last)),
+            }
         }
         for (user, _) in storage.addresses().unwrap_or_default() {
             self.find_chores_about(user);
@@ -414,11 +421,24 @@ impl Driver {
         let address = self.shared.storage.address(user).unwrap_or_default();
         let learn = Some(Chore::Learn(user)).filter(|_| address.phone.is_none());
         let add = Some(Chore::AddContact(user)).filter(|_| address.contact == Contact::Wanted);
-        for chore in learn.into_iter().chain(add) {
-            let under_way = self.chore.is_some_and(|(_, other)| other == chore);
-            if self.machine.is_online() && !under_way && !self.chores.contains(&chore) {
-                self.chores.push_back(chore);
-            }
+        learn.into_iter().chain(add).for_each(|chore| self.do_chore(chore));
+    }
+
+    /// Whoever speaks in a group, or is spoken of, is to be known by their number.
+    fn find_chores_in(&mut self, group: ConversationId, message: &Message) {
+        let unknown = |user: &UserId| self.shared.storage.address(*user).unwrap_or_default().phone.is_none();
+        let added = matches!(&message.body, Body::Change(change) if change.added().iter().any(unknown));
+        match message.from.filter(unknown) {
+            _ if added => self.do_chore(Chore::LearnGroup(group, None)),
+            Some(sender) => self.do_chore(Chore::Learn(sender)),
+            None => {}
+        }
+    }
+
+    fn do_chore(&mut self, chore: Chore) {
+        let under_way = self.chore.is_some_and(|(_, other)| other == chore);
+        if self.machine.is_online() && !under_way && !self.chores.contains(&chore) {
+            self.chores.push_back(chore);
         }
     }
 
@@ -433,6 +453,7 @@ impl Driver {
         let ask = match chore {
             Chore::Learn(user) => Ask::User(user),
             Chore::AddContact(user) => Ask::SetListed(UserList::Contacts, user, true),
+            Chore::LearnGroup(group, after) => Ask::Roster(group, after),
         };
         let now = self.clock.now();
         self.machine.handle_input(now, Input::Ask(tag, ask));
@@ -441,16 +462,34 @@ impl Driver {
 
     /// What was refused or lost is tried again with the next connection.
     fn chore_done(&mut self, chore: Chore, answer: &Answer) {
+        self.learn(answer);
         match (chore, answer) {
-            (Chore::Learn(_), Answer::Users(users)) => {
-                for card in users {
-                    self.unsaved.push(Job::User(card.user, UserChange::Phone(card.phone.clone())));
-                }
-            }
             (Chore::AddContact(user), Answer::Done) => {
                 self.unsaved.push(Job::User(user, UserChange::Contact(Contact::Listed)));
             }
-            (Chore::Learn(_) | Chore::AddContact(_), _) => {}
+            (Chore::LearnGroup(group, after), Answer::Roster { name, members, more, .. }) => {
+                if after.is_none() {
+                    self.unsaved.push(Job::Group(group, name.clone()));
+                }
+                if let Some(last) = members.last().filter(|_| *more) {
+                    self.do_chore(Chore::LearnGroup(group, Some(last.user)));
+                }
+            }
+            (Chore::Learn(_) | Chore::AddContact(_) | Chore::LearnGroup(..), _) => {}
+        }
+    }
+
+    /// Notes the numbers that an answer tells of.
+    fn learn(&mut self, answer: &Answer) {
+        let told: Vec<(UserId, Phone)> = match answer {
+            Answer::Users(users) => users.iter().map(|card| (card.user, card.phone.clone())).collect(),
+            Answer::Roster { members, .. } => members.iter().filter_map(|member| Some((member.user, member.phone.clone()?))).collect(),
+            Answer::Done | Answer::Chats(..) | Answer::Page(..) | Answer::Refused(_) | Answer::Lost => return,
+        };
+        for (user, phone) in told {
+            if self.shared.storage.address(user).unwrap_or_default().phone.as_ref() != Some(&phone) {
+                self.unsaved.push(Job::User(user, UserChange::Phone(phone)));
+            }
         }
     }
 

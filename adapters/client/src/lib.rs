@@ -26,12 +26,13 @@
 //! ```
 //!
 //! The promises are kept by the pure machine of [`doubletick_core::client`]; here it meets a disk, a socket and a clock. In reading
-//! order, as a message travels: `client` (what an application holds), `driver` (the task that drives the machine), `storage` (what
+//! order, as a message travels: `client` (what an application holds; `groups` for groups), `driver` (the task that drives the machine), `storage` (what
 //! survives), `socket` and `server` (the way out), and back; `registration` is for the first start; `model` is what is shown. `seam` holds
 //! the few names by which all of this reaches the world.
 
 mod client;
 mod driver;
+mod groups;
 mod model;
 mod registration;
 mod seam;
@@ -40,11 +41,12 @@ mod socket;
 mod storage;
 
 pub use client::{Account, Client, Events, Profile, RequestError, StartError, refusal};
+pub use doubletick_core::change::{Change, Settings};
 pub use doubletick_core::frame::{CloseReason, Presence, Privacy, UserCard};
 pub use doubletick_core::id::{ConversationId, DeviceId, MessageId, Phone, Seq, UserId};
 pub use doubletick_core::reject::Reject;
 pub use doubletick_core::time::{Millis, Timestamp};
-pub use model::{Body, Chat, Event, Message, Person, State, Status, Stop, To};
+pub use model::{Body, Chat, Event, Group, Member, Message, Party, Person, State, Status, Stop, To};
 pub use registration::RegisterError;
 pub use server::{Server, ServerError};
 pub use storage::{Contact, Place, StorageError};

@@ -1,5 +1,7 @@
 //! What an application shows.
 
+use doubletick_core::change::{self, Change};
+use doubletick_core::content::Body as Bytes;
 use doubletick_core::frame::{CloseReason, Presence};
 use doubletick_core::id::{ConversationId, MessageId, Phone, Seq, UserId};
 use doubletick_core::reject::Reject;
@@ -19,6 +21,8 @@ pub struct Message {
     pub id: MessageId,
     /// Whether this user wrote it, on this device or on another.
     pub own: bool,
+    /// Who wrote it, in a group, if it was not this user.
+    pub from: Option<UserId>,
     /// The number that the sending device has in its account; 0 for this one.
     pub device: u16,
     /// When the server accepted it, by the server's clock; until then, when it was written, by this device's.
@@ -34,6 +38,8 @@ pub struct Message {
 pub enum Body {
     /// A text.
     Text(String),
+    /// The group has changed: the sender has changed it.
+    Change(Change),
     /// Something that this version cannot show. It is kept.
     Unknown {
         /// What it is, by a number that a later version knows.
@@ -51,17 +57,41 @@ impl Body {
     pub(crate) fn read(kind: u32, bytes: Option<Vec<u8>>) -> Self {
         let Some(bytes) = bytes else { return Self::Nothing };
         let unknown = Self::Unknown { kind, bytes: bytes.len() };
-        if kind == KIND_TEXT { String::from_utf8(bytes).map_or(unknown, Self::Text) } else { unknown }
+        match kind {
+            KIND_TEXT => String::from_utf8(bytes).map_or(unknown, Self::Text),
+            change::KIND => match Change::of_body(&Bytes { kind, bytes: bytes.into() }) {
+                Ok(Some(change)) => Self::Change(change),
+                Ok(None) | Err(change::NotAChange) => unknown,
+            },
+            _ => unknown,
+        }
     }
 
     /// The text, or a note in brackets that stands in its place.
     pub fn display(&self) -> std::borrow::Cow<'_, str> {
         match self {
             Self::Text(text) => text.into(),
+            Self::Change(change) => format!("[{}]", happened(change)).into(),
             Self::Unknown { kind, bytes } => format!("[a message of kind {kind}, {bytes} bytes, which this version cannot show]").into(),
             Self::Nothing => "[a message that is not for this device]".into(),
             Self::Damaged => "[a message that cannot be read any more]".into(),
         }
+    }
+}
+
+/// What has become of a group, without the names of those whom it is about.
+fn happened(change: &Change) -> String {
+    match change {
+        Change::Created { name, .. } => format!("created the group {name}"),
+        Change::Added { users } if users.len() == 1 => "added a member".into(),
+        Change::Added { users } => format!("added {} members", users.len()),
+        Change::Removed { .. } => "removed a member".into(),
+        Change::Left => "left".into(),
+        Change::RoleSet { admin: true, .. } => "made a member an admin".into(),
+        Change::RoleSet { admin: false, .. } => "made an admin a member".into(),
+        Change::Renamed { name } => format!("named the group {name}"),
+        Change::AvatarSet { .. } => "changed the group's picture".into(),
+        Change::SettingsSet { .. } => "changed the group's settings".into(),
     }
 }
 
@@ -74,9 +104,9 @@ pub enum State {
     Waiting,
     /// The server has it: the first tick.
     Sent,
-    /// A device of the other side has it: the second tick.
+    /// A device of the other side has it: the second tick. In a group, a device of every other member.
     Delivered,
-    /// It was shown to the other side.
+    /// It was shown to the other side; in a group, to every other member.
     Read,
     /// The server will never take it.
     Failed {
@@ -90,12 +120,56 @@ pub enum State {
 pub struct Chat {
     /// Which one.
     pub conversation: ConversationId,
-    /// The other side.
-    pub peer: Person,
+    /// With whom.
+    pub with: Party,
     /// The last message.
     pub last: Option<Message>,
-    /// Messages of the other side that were not shown.
+    /// Messages of others that were not shown. The changes of a group do not count.
     pub unread: u64,
+}
+
+/// With whom a conversation is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// Somebody.
+    Person(Person),
+    /// A group.
+    Group(Group),
+}
+
+impl Party {
+    /// What the conversation is called.
+    pub fn display(&self) -> String {
+        match self {
+            Self::Person(person) => person.display(),
+            Self::Group(group) => group.display(),
+        }
+    }
+}
+
+/// A group, as far as this device has heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What it is called, once that is known.
+    pub name: Option<String>,
+    /// Whether the user is a member.
+    pub member: bool,
+}
+
+impl Group {
+    /// The name, or a word in its place.
+    pub fn display(&self) -> String {
+        self.name.clone().unwrap_or_else(|| "a group".into())
+    }
+}
+
+/// A member of a group, as the server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub person: Person,
+    /// Whether they are an admin.
+    pub admin: bool,
 }
 
 /// Somebody with an account.
@@ -178,7 +252,7 @@ pub enum Event {
     Receipt {
         /// Which conversation.
         conversation: ConversationId,
-        /// Everything up to here is on a device of the other side.
+        /// Everything up to here is on a device of the other side; in a group, on one of every other member.
         delivered: Seq,
         /// Everything up to here was shown to them.
         read: Seq,
@@ -192,6 +266,11 @@ pub enum Event {
     Person(
         /// Whom.
         UserId,
+    ),
+    /// A group has another name, or the user is a member of it no more, or again.
+    Group(
+        /// Which one.
+        ConversationId,
     ),
     /// The other side is typing, or has stopped.
     Typing {

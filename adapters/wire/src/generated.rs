@@ -604,6 +604,8 @@ pub struct RosterEntry {
     pub admin: bool,
     #[prost(uint32, repeated, tag = "3")]
     pub devices: ::prost::alloc::vec::Vec<u32>,
+    #[prost(string, tag = "4")]
+    pub phone: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Chats {

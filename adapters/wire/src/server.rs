@@ -197,11 +197,13 @@ fn read_devices(numbers: Vec<u32>) -> Result<Vec<u16>, WireError> {
 
 fn write_member(member: &RosterEntry) -> pb::RosterEntry {
     let devices = member.devices.iter().copied().map(u32::from).collect();
-    pb::RosterEntry { user: Some(member.user.0), admin: member.admin, devices }
+    let phone = member.phone.as_ref().map(|phone| phone.as_str().into()).unwrap_or_default();
+    pb::RosterEntry { user: Some(member.user.0), admin: member.admin, devices, phone }
 }
 
 fn read_member(it: pb::RosterEntry) -> Result<RosterEntry, WireError> {
-    Ok(RosterEntry { user: user(it.user)?, admin: it.admin, devices: read_devices(it.devices)? })
+    let phone = if it.phone.is_empty() { None } else { Some(parts::phone(&it.phone)?) };
+    Ok(RosterEntry { user: user(it.user)?, phone, admin: it.admin, devices: read_devices(it.devices)? })
 }
 
 fn write_chat(chat: &Chat) -> pb::Chat {

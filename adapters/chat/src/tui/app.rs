@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::command::{self, Command};
 use super::input::Input;
+use crate::group::Wish;
 use crate::words;
 
 /// How long "is typing" stands unless it is said again.
@@ -50,6 +51,10 @@ pub(super) struct App {
     said_typing: Option<Timestamp>,
     note: Option<(String, Timestamp)>,
     pub(super) help: bool,
+    /// A list that stands over everything until a key is pressed: its title and its lines.
+    pub(super) list: Option<(String, Vec<String>)>,
+    /// What those are called of whom is spoken on the screen.
+    pub(super) names: BTreeMap<UserId, String>,
     /// Whether the user looks at the terminal, as far as it tells.
     focused: bool,
     pub(super) quit: bool,
@@ -60,6 +65,10 @@ pub(super) struct App {
 pub(super) enum Action {
     Send(ConversationId, String),
     Open(Phone),
+    OpenGroup(String),
+    Create(String, Vec<Phone>),
+    /// Something is wanted of a group.
+    Group(ConversationId, Wish),
     Typing(ConversationId, bool),
     MarkRead(ConversationId, Seq),
     Watch(UserId, bool),
@@ -97,6 +106,8 @@ impl App {
             said_typing: None,
             note: None,
             help: false,
+            list: None,
+            names: BTreeMap::new(),
             focused: true,
             quit: false,
         }
@@ -118,9 +129,14 @@ impl App {
         self.note.as_ref().map(|(text, _)| text.as_str())
     }
 
-    /// The other side of a conversation.
-    pub(super) fn peer(&self, conversation: ConversationId) -> UserId {
-        conversation.peer(self.user).expect("it is one of this user's conversations")
+    /// The other side of a conversation, if it is not a group.
+    pub(super) fn peer(&self, conversation: ConversationId) -> Option<UserId> {
+        conversation.peer(self.user)
+    }
+
+    /// What somebody is called.
+    pub(super) fn name(&self, user: UserId) -> String {
+        if user == self.user { "you".into() } else { self.names.get(&user).cloned().unwrap_or_else(|| user.to_string()) }
     }
 
     pub(super) fn open_chat(&self) -> Option<&Chat> {
@@ -145,9 +161,14 @@ impl App {
 
     /// Whoever looks at the end of a conversation has been shown it.
     fn shown(&self) -> Option<Action> {
-        let open = self.open_chat().filter(|chat| chat.unread > 0 && self.focused && self.scroll == 0 && !self.help)?;
+        let open = self.open_chat().filter(|chat| chat.unread > 0 && self.focused && self.scroll == 0 && !self.is_covered())?;
         let last = self.messages.iter().filter_map(|message| message.place.seq()).max()?;
         Some(Action::MarkRead(open.conversation, last))
+    }
+
+    /// Whether something stands over the conversation.
+    fn is_covered(&self) -> bool {
+        self.help || self.list.is_some()
     }
 
     /// Opens a conversation.
@@ -159,12 +180,13 @@ impl App {
         if let Some(before) = self.open.replace(conversation) {
             let draft = std::mem::take(&mut self.input);
             self.drafts.insert(before, draft);
-            actions.push(Action::Watch(self.peer(before), false));
+            actions.extend(self.peer(before).map(|peer| Action::Watch(peer, false)));
         }
         self.input = self.drafts.remove(&conversation).unwrap_or_default();
         self.messages.clear();
         (self.scroll, self.bottom) = (0, None);
-        actions.extend([Action::Watch(self.peer(conversation), true), Action::Reload]);
+        actions.extend(self.peer(conversation).map(|peer| Action::Watch(peer, true)));
+        actions.push(Action::Reload);
         actions
     }
 
@@ -180,7 +202,7 @@ impl App {
                 self.note(format!("A message was refused: {}.", refusal(reject)));
                 return vec![Action::Reload];
             }
-            Event::Accepted { .. } | Event::Receipt { .. } | Event::Shown(_) | Event::Person(_) | Event::Missed(_) => {
+            Event::Accepted { .. } | Event::Receipt { .. } | Event::Shown(_) | Event::Person(_) | Event::Group(_) | Event::Missed(_) => {
                 return vec![Action::Reload];
             }
             Event::Typing { conversation, active: true } => drop(self.typing.insert(conversation, self.now + TYPING_LASTS)),
@@ -218,8 +240,8 @@ impl App {
         match key.code {
             KeyCode::Char('c') if control => self.quit = true,
             KeyCode::Char('d') if control && self.input.is_empty() => self.quit = true,
-            _ if self.help => {
-                self.help = false;
+            _ if self.is_covered() => {
+                (self.help, self.list) = (false, None);
                 return self.shown().into_iter().collect();
             }
             KeyCode::Esc => return self.leave_the_past(),
@@ -326,9 +348,18 @@ impl App {
                 return vec![];
             }
         };
-        let peer = self.open.map(|open| self.peer(open));
+        let (peer, group) = (self.open.and_then(|open| self.peer(open)), self.open.filter(|open| open.pair().is_none()));
         let action = match (command, peer) {
             (Command::To(phone), _) => Action::Open(phone),
+            (Command::ToGroup(name), _) => Action::OpenGroup(name),
+            (Command::Group(Wish::Create(name, people)), _) => Action::Create(words::harmless(&name), people),
+            (Command::Group(wish), _) => match group {
+                Some(group) => Action::Group(group, wish),
+                None => {
+                    self.note("Open a group first: /to and its name, or /create NAME +4915100000001");
+                    return vec![];
+                }
+            },
             (Command::Privacy(privacy), _) => Action::Privacy(privacy),
             (Command::Devices, _) => Action::Devices,
             (Command::RemoveDevice(serial), _) => Action::RemoveDevice(serial),
@@ -344,7 +375,7 @@ impl App {
                 return vec![];
             }
             (Command::Name(_) | Command::Block(_) | Command::Contact(_), None) => {
-                self.note("Open a conversation first: /to +4915100000001");
+                self.note("Open a conversation with somebody first: /to +4915100000001");
                 return vec![];
             }
         };

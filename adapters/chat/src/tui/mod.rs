@@ -13,17 +13,21 @@ mod tests;
 mod text;
 mod view;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossterm::event::{Event as Key, KeyEventKind};
-use doubletick_client::{Chat, Client, ConversationId, Place, RequestError, Status, Stop, Timestamp};
+use doubletick_client::{
+    Body, Change, Chat, Client, ConversationId, Member, Message, Party, Place, RequestError, Status, Stop, Timestamp, UserId,
+};
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::Failure;
+use crate::group::{self, Wish};
 use crate::start::Start;
 use app::{Action, App};
 use terminal::Screen;
@@ -39,6 +43,8 @@ const SENDING: usize = 256;
 enum Outcome {
     Opened(ConversationId),
     Note(String),
+    /// A title and lines.
+    List(String, Vec<String>),
     Failed(RequestError),
 }
 
@@ -149,6 +155,7 @@ impl<'a> Session<'a> {
                 return self.app.open(conversation);
             }
             Outcome::Note(text) => self.app.note(text),
+            Outcome::List(title, lines) => self.app.list = Some((title, lines)),
             Outcome::Failed(error) => self.app.note(format!("{error}.")),
         }
         vec![]
@@ -174,6 +181,9 @@ impl<'a> Session<'a> {
                 Action::Typing(conversation, active) => self.client.typing(conversation, active).await?,
                 Action::Watch(user, active) => self.client.watch(user, active).await?,
                 action @ (Action::Open(_)
+                | Action::OpenGroup(_)
+                | Action::Create(..)
+                | Action::Group(..)
                 | Action::Name(..)
                 | Action::Block(..)
                 | Action::Contact(..)
@@ -199,16 +209,48 @@ impl<'a> Session<'a> {
     fn reload(&mut self) -> Result<Option<Action>, Failure> {
         let open = match self.app.open {
             Some(conversation) => {
-                let peer = self.client.person(self.app.peer(conversation))?;
-                Some(Chat { conversation, peer, last: None, unread: 0 })
+                let with = match self.app.peer(conversation) {
+                    Some(peer) => Party::Person(self.client.person(peer)?),
+                    None => Party::Group(self.client.group(conversation)?),
+                };
+                Some(Chat { conversation, with, last: None, unread: 0 })
             }
             None => None,
         };
-        self.app.loaded_chats(self.client.chats()?, open);
+        let chats = self.client.chats()?;
+        self.learn_names(chats.iter().filter_map(|chat| chat.last.as_ref()))?;
+        self.app.loaded_chats(chats, open);
         let Some(open) = self.app.open else { return Ok(None) };
         let messages = self.client.history(open, None::<Place>, self.loaded)?;
+        if open.pair().is_none() {
+            self.learn_names(messages.iter())?;
+        }
         let older = messages.len() == self.loaded;
         Ok(self.app.loaded_messages(messages, older))
+    }
+
+    /// What those are called who have written messages of groups, or are spoken of in them.
+    fn learn_names<'m>(&mut self, messages: impl Iterator<Item = &'m Message>) -> Result<(), Failure> {
+        let mut users = BTreeSet::new();
+        for message in messages {
+            users.extend(message.from);
+            if let Body::Change(change) = &message.body {
+                users.extend(named(change));
+            }
+        }
+        for user in users {
+            self.app.names.insert(user, self.client.person(user)?.display());
+        }
+        Ok(())
+    }
+}
+
+/// Whose names are in a change as it is shown.
+fn named(change: &Change) -> &[UserId] {
+    match change {
+        Change::Added { users } => &users[..users.len().min(2)],
+        Change::Removed { user } | Change::RoleSet { user, .. } => std::slice::from_ref(user),
+        Change::Created { .. } | Change::Left | Change::Renamed { .. } | Change::AvatarSet { .. } | Change::SettingsSet { .. } => &[],
     }
 }
 
@@ -216,6 +258,29 @@ async fn carry_out(client: &Client, action: Action) -> Result<Outcome, RequestEr
     let note = |text: &str| Ok(Outcome::Note(text.to_owned()));
     match action {
         Action::Open(phone) => Ok(Outcome::Opened(client.conversation(&phone).await?)),
+        Action::OpenGroup(name) => match group::called(client, &name)?.as_slice() {
+            [group, ..] => Ok(Outcome::Opened(*group)),
+            [] => Ok(Outcome::Note(format!("You are in no group that is called {name}."))),
+        },
+        Action::Create(name, people) => {
+            let people = client.users(&people).await?;
+            Ok(Outcome::Opened(client.create_group(&name, &people).await?.0))
+        }
+        Action::Group(group, Wish::Change(wanted)) => {
+            let change = group::change(client, wanted).await?;
+            client.change_group(group, change).await?;
+            note("It is on its way to the server; the conversation shows what becomes of it.")
+        }
+        Action::Group(group, Wish::Members | Wish::Create(..)) => {
+            let members = client.members(group).await?;
+            let line = |member: &Member| {
+                let number = member.person.phone.as_ref().filter(|_| member.person.name.is_some());
+                let number = number.map(|number| format!("  {number}")).unwrap_or_default();
+                format!("{}{number}{}", member.person.display(), if member.admin { "  admin" } else { "" })
+            };
+            let title = format!("{}: {} members", client.group(group)?.display(), members.len());
+            Ok(Outcome::List(title, members.iter().map(line).collect()))
+        }
         Action::Name(user, name) => {
             client.set_name(user, &name).await?;
             note("The name is kept on this device.")

@@ -1,7 +1,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use doubletick_client::{
-    Body, Chat, Contact, ConversationId, Event, Message, MessageId, Millis, Person, Phone, Place, Presence, Seq, State, Status, Timestamp,
-    UserId,
+    Body, Change, Chat, Contact, ConversationId, Event, Group, Message, MessageId, Millis, Party, Person, Phone, Place, Presence, Seq,
+    State, Status, Timestamp, UserId,
 };
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
@@ -26,7 +26,7 @@ fn chat(peer: u64) -> ConversationId {
 
 fn message(seq: u64, own: bool, text: &str, state: State) -> Message {
     let place = if state == State::Waiting { Place::waiting(seq) } else { Place::at(Seq(seq)) };
-    Message { place, id: MessageId([seq as u8; 16]), own, device: 1, at: minutes(seq), body: Body::Text(text.into()), state }
+    Message { place, id: MessageId([seq as u8; 16]), own, from: None, device: 1, at: minutes(seq), body: Body::Text(text.into()), state }
 }
 
 fn entry(peer: u64, name: Option<&str>, last: Option<Message>, unread: u64) -> Chat {
@@ -37,7 +37,7 @@ fn entry(peer: u64, name: Option<&str>, last: Option<Message>, unread: u64) -> C
         contact: Contact::Listed,
         blocked: false,
     };
-    Chat { conversation: chat(peer.user.0), peer, last, unread }
+    Chat { conversation: chat(peer.user.0), with: Party::Person(peer), last, unread }
 }
 
 /// A conversation with Ben that is open, and one with somebody whose number alone is known.
@@ -120,6 +120,52 @@ fn a_conversation_shows_its_messages_with_time_and_ticks_beside_the_list() {
                     │ ›
  connected                                      +4915100000001  /help",
     );
+}
+
+#[test]
+fn a_group_shows_who_has_written_and_what_has_become_of_it() {
+    let mut app = talk();
+    let group: ConversationId = "group-0190f5fe7c007000800000000000000a".parse().unwrap();
+    let of = |seq, from: u64, body| Message { from: Some(UserId(from)), body, ..message(seq, false, "", State::Received) };
+    let text = |text: &str| Body::Text(text.into());
+    let messages = vec![
+        of(1, 2, Body::Change(Change::Created { name: "Book club".into(), members: vec![ME, UserId(3)], settings: Default::default() })),
+        of(2, 2, text("Welcome!")),
+        of(3, 2, text("What shall we read?")),
+        of(4, 3, text("Something short.")),
+        message(5, true, "Yes.", State::Read),
+        of(6, 3, Body::Change(Change::Left)),
+    ];
+    let with = Party::Group(Group { name: Some("Book club".into()), member: true });
+    app.names = [(UserId(2), "Ben".to_owned()), (UserId(3), "Cy".to_owned())].into();
+    app.loaded_chats(vec![Chat { conversation: group, with, last: messages.last().cloned(), unread: 1 }], None);
+    app.open(group);
+    app.loaded_messages(messages, false);
+    check(
+        &mut app,
+        60,
+        14,
+        "
+ Book club    12:06│ Book club
+ Cy left        (1)│────────────────────────────────────────
+                   │          ── Wed 25 Nov 2026 ──
+                   │     Ben created the group Book club
+                   │ Ben
+                   │ Welcome!  12:02
+                   │ What shall we read?  12:03
+                   │ Cy
+                   │ Something short.  12:04
+                   │                         Yes.  12:05 ✓✓
+                   │                 Cy left
+                   │────────────────────────────────────────
+                   │ ›
+ connected                            +4915100000001  /help",
+    );
+    app.list = Some(("Book club: 2 members".into(), vec!["Ben  admin".into(), "you".into()]));
+    let shown = lines(&drawn(&mut app, 60, 14)).join("\n");
+    assert!(shown.contains("┌ Book club: 2 members ─") && shown.contains("│ Ben  admin"), "{shown}");
+    assert_eq!(press(&mut app, KeyCode::Char('x')), [Action::MarkRead(group, Seq(6))]);
+    assert!(app.list.is_none() && app.input.is_empty(), "the key that closes it is not written");
 }
 
 #[test]
@@ -293,6 +339,12 @@ fn what_is_written_is_sent_as_it_is_or_understood_as_a_command() {
     assert_eq!(sent("/block"), [Action::Block(UserId(2), true)]);
     assert_eq!(sent("/name Benjamin"), [Action::Name(UserId(2), "Benjamin".into())]);
     assert_eq!(sent("/to +4915100000003"), [Action::Open(Phone::parse("+4915100000003").unwrap())]);
+    assert_eq!(sent("/to Book club"), [Action::OpenGroup("Book club".into())]);
+    assert_eq!(
+        sent("/create Book club +4915100000003"),
+        [Action::Create("Book club".into(), vec![Phone::parse("+4915100000003").unwrap()])]
+    );
+    assert_eq!(sent("/leave"), [], "that is no group");
     assert_eq!(sent("/dance"), []);
 }
 

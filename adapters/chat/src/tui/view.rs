@@ -1,6 +1,6 @@
 //! What the screen looks like.
 
-use doubletick_client::{Body, Chat, Message, State, Status};
+use doubletick_client::{Body, Change, Chat, Message, Party, State, Status};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -39,6 +39,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     draw_bottom(frame, bottom, app);
     if app.help {
         draw_help(frame, main);
+    } else if let Some((title, lines)) = &app.list {
+        draw_list_over(frame, main, title, lines);
     }
 }
 
@@ -65,13 +67,13 @@ fn list_entry(chat: &Chat, columns: usize, app: &App) -> [Line<'static>; 2] {
     let is_open = Some(chat.conversation) == app.open;
     let base = if is_open { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
     let when = chat.last.as_ref().map(|last| words::when(last.at, app.now, &app.zone)).unwrap_or_default();
-    let name = words::harmless(&chat.peer.display());
+    let name = words::harmless(&chat.with.display());
     let top = spread(&name, &when, columns);
     let unread = if chat.unread > 0 { format!("({})", chat.unread) } else { String::new() };
     let (preview, style) = if app.typing.contains_key(&chat.conversation) {
         ("typing …".to_owned(), LIVELY)
     } else {
-        let text = chat.last.as_ref().map(|last| format!("{} {}", words::tick(last.state), last.body.display())).unwrap_or_default();
+        let text = chat.last.as_ref().map(|last| preview(last, app)).unwrap_or_default();
         (words::harmless(text.trim_start()).replace('\n', " "), DIM)
     };
     let room = columns.saturating_sub(width(&unread) + usize::from(!unread.is_empty()));
@@ -86,6 +88,21 @@ fn list_entry(chat: &Chat, columns: usize, app: &App) -> [Line<'static>; 2] {
             Span::styled(unread, LIVELY.patch(BOLD)),
         ]),
     ]
+}
+
+/// A message in one line; in a group, with the name of whoever has written it.
+fn preview(message: &Message, app: &App) -> String {
+    if let Body::Change(change) = &message.body {
+        return said(change, message, app);
+    }
+    let from = message.from.map(|from| format!("{}: ", app.name(from))).unwrap_or_default();
+    format!("{} {from}{}", words::tick(message.state), message.body.display())
+}
+
+/// A change of a group as a sentence.
+fn said(change: &Change, message: &Message, app: &App) -> String {
+    let who = message.from.map_or_else(|| "you".into(), |from| app.name(from));
+    words::change(change, &who, &|user| app.name(user))
 }
 
 /// Two texts at the two ends of a line; the first gives way.
@@ -113,13 +130,20 @@ fn draw_title(frame: &mut Frame<'_>, area: Rect, app: &App) {
         let hint = if app.chats.is_empty() { " Write /to and a phone number to begin." } else { " Tab opens a conversation." };
         return frame.render_widget(Line::styled(hint, DIM), inner);
     };
-    let mut spans = vec![Span::styled(format!(" {}", words::harmless(&chat.peer.display())), BOLD)];
-    if let (Some(_), Some(phone)) = (&chat.peer.name, &chat.peer.phone) {
-        spans.push(Span::styled(format!("  {phone}"), DIM));
-    }
-    let presence = app.presence.get(&chat.peer.user).map(|presence| words::presence(*presence, app.now, &app.zone)).unwrap_or_default();
-    if chat.peer.blocked {
-        spans.push(Span::styled("  blocked", WRONG));
+    let mut spans = vec![Span::styled(format!(" {}", words::harmless(&chat.with.display())), BOLD)];
+    let mut presence = String::new();
+    let barred = match &chat.with {
+        Party::Person(peer) => {
+            if let (Some(_), Some(phone)) = (&peer.name, &peer.phone) {
+                spans.push(Span::styled(format!("  {phone}"), DIM));
+            }
+            presence = app.presence.get(&peer.user).map(|seen| words::presence(*seen, app.now, &app.zone)).unwrap_or_default();
+            Some("  blocked").filter(|_| peer.blocked)
+        }
+        Party::Group(group) => Some("  you are no member").filter(|_| !group.member),
+    };
+    if let Some(barred) = barred {
+        spans.push(Span::styled(barred, WRONG));
     } else if app.typing.contains_key(&chat.conversation) {
         spans.push(Span::styled("  typing …", LIVELY));
     } else {
@@ -147,7 +171,7 @@ fn draw_history(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
 /// All lines, and how many of them were not there when they were last drawn.
 fn history_lines(app: &App, columns: usize) -> (Vec<Line<'static>>, usize) {
     let (mut lines, mut before) = (vec![], None);
-    let mut day = String::new();
+    let (mut day, mut speaker) = (String::new(), None);
     for message in &app.messages {
         if app.bottom.is_some_and(|bottom| message.place > bottom) {
             before.get_or_insert(lines.len());
@@ -155,8 +179,18 @@ fn history_lines(app: &App, columns: usize) -> (Vec<Line<'static>>, usize) {
         let its_day = words::day(message.at, &app.zone);
         if its_day != day {
             lines.push(Line::styled(format!("── {its_day} ──"), DIM).centered());
-            day = its_day;
+            (day, speaker) = (its_day, None);
         }
+        if let (Body::Change(change), State::Received | State::Sent | State::Delivered | State::Read) = (&message.body, message.state) {
+            let sentence = wrap(&words::harmless(&said(change, message, app)), columns.saturating_sub(2).max(1));
+            lines.extend(sentence.into_iter().map(|line| Line::styled(line, DIM).centered()));
+            speaker = None;
+            continue;
+        }
+        if let Some(from) = message.from.filter(|from| speaker != Some(*from)) {
+            lines.push(Line::styled(format!(" {}", fit(&words::harmless(&app.name(from)), columns.saturating_sub(2))), BOLD));
+        }
+        speaker = message.from;
         lines.extend(message_lines(message, columns, app));
     }
     let newer = before.map_or(0, |before| lines.len() - before);
@@ -172,7 +206,7 @@ fn message_lines(message: &Message, columns: usize, app: &App) -> Vec<Line<'stat
     let style = match (&message.body, message.own) {
         (Body::Text(_), true) => OWN,
         (Body::Text(_), false) => Style::new(),
-        (Body::Unknown { .. } | Body::Nothing | Body::Damaged, _) => DIM,
+        (Body::Change(_) | Body::Unknown { .. } | Body::Nothing | Body::Damaged, _) => DIM,
     };
     let mut texts = wrap(&words::harmless(&message.body.display()), room);
     if texts.last().is_some_and(|last| width(last) + tail > room) {
@@ -268,6 +302,25 @@ fn draw_help(frame: &mut Frame<'_>, area: Rect) {
     );
     frame.render_widget(Clear, popup);
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" Any key closes this ").border_style(DIM)), popup);
+}
+
+/// Lines over the conversation, as many as there is room for.
+fn draw_list_over(frame: &mut Frame<'_>, area: Rect, title: &str, items: &[String]) {
+    let title = format!(" {} ", words::harmless(title));
+    let room = usize::from(area.height.saturating_sub(2)).max(1);
+    let (shown, more) = if items.len() > room { (room - 1, items.len() - (room - 1)) } else { (items.len(), 0) };
+    let mut lines: Vec<String> = items.iter().take(shown).map(|item| format!(" {}", words::harmless(item))).collect();
+    if more > 0 {
+        lines.push(format!(" … and {more} more"));
+    }
+    let wide = lines.iter().map(|line| width(line)).chain([width(&title)]).max().unwrap_or(0) + 3;
+    let popup = area.centered(
+        Constraint::Length(u16::try_from(wide).unwrap_or(u16::MAX).min(area.width)),
+        Constraint::Length(u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height)),
+    );
+    frame.render_widget(Clear, popup);
+    let lines: Vec<Line<'_>> = lines.into_iter().map(Line::raw).collect();
+    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title).border_style(DIM)), popup);
 }
 
 /// The screen before the device is registered: what is asked, the answer so far, and what went wrong with the last one.

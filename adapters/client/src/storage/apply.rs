@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use doubletick_core::change::{self, Change as GroupChange};
 use doubletick_core::client::{Outgoing, Record, SaveId, StoredChat};
-use doubletick_core::content::Parts;
+use doubletick_core::content::{Body, Parts};
 use doubletick_core::frame::{Delivery, Sender};
 use doubletick_core::id::{ConversationId, MessageId, Phone, Secret, Seq, UserId};
 use doubletick_core::reject::Reject;
@@ -12,7 +13,7 @@ use doubletick_wire::Token;
 use prost::Message as _;
 use redb::{ReadableTable, Table, WriteTransaction};
 
-use super::rows::{self, AccountRow, ChatRow, Contact, MessageRow, OutgoingRow, Place, UserRow};
+use super::rows::{self, AccountRow, Author, ChatRow, Contact, MessageRow, OutgoingRow, Place, UserRow};
 use super::{Storage, StorageError};
 
 /// Something to be stored.
@@ -22,6 +23,8 @@ pub(crate) enum Job {
     Record(SaveId, Record, Timestamp),
     /// Of the address book.
     User(UserId, UserChange),
+    /// What the server says that a group is called, and that this user is a member of it.
+    Group(ConversationId, String),
 }
 
 /// What has become known of a user.
@@ -54,7 +57,7 @@ pub(crate) struct Applied {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// A message stands in the history that did not.
-    Message { conversation: ConversationId, place: Place, own: bool, id: MessageId },
+    Message { conversation: ConversationId, place: Place, author: Author, id: MessageId },
     /// A message of this device's has its position.
     Accepted { conversation: ConversationId, id: MessageId, seq: Seq },
     /// A message of this device's will never have one.
@@ -63,22 +66,10 @@ pub(crate) enum Change {
     Receipt { conversation: ConversationId, delivered: Seq, read: Seq },
     /// The user was shown everything up to here.
     Read { conversation: ConversationId },
+    /// A group has another name, or this user another part in it.
+    Group(ConversationId),
     /// Something is known of a user that was not.
     User(UserId),
-}
-
-impl Change {
-    /// The conversation that it is about.
-    pub(crate) fn conversation(&self) -> Option<ConversationId> {
-        match self {
-            Self::Message { conversation, .. }
-            | Self::Accepted { conversation, .. }
-            | Self::Failed { conversation, .. }
-            | Self::Receipt { conversation, .. }
-            | Self::Read { conversation } => Some(*conversation),
-            Self::User(_) => None,
-        }
-    }
 }
 
 impl Storage {
@@ -96,6 +87,7 @@ impl Storage {
                         writer.applied.upto = Some(save);
                     }
                     Job::User(user, change) => writer.user(user, change)?,
+                    Job::Group(group, name) => writer.change_group(group, |row| (row.name, row.gone) = (name, false))?,
                 }
             }
             writer.finish()?
@@ -112,6 +104,7 @@ struct Writer<'txn> {
     chats: Table<'txn, &'static [u8; 16], &'static [u8]>,
     history: Table<'txn, &'static [u8; 36], &'static [u8]>,
     index: Table<'txn, &'static [u8; 33], &'static [u8; 20]>,
+    group_index: Table<'txn, &'static [u8; 40], &'static [u8; 20]>,
     users: Table<'txn, u64, &'static [u8]>,
     phones: Table<'txn, &'static str, u64>,
     /// Those that were read in this transaction, as they are to be stored.
@@ -134,6 +127,7 @@ impl<'txn> Writer<'txn> {
             chats: txn.open_table(rows::CHATS)?,
             history: txn.open_table(rows::HISTORY)?,
             index: txn.open_table(rows::INDEX)?,
+            group_index: txn.open_table(rows::GROUP_INDEX)?,
             users: txn.open_table(rows::USERS)?,
             phones: txn.open_table(rows::PHONES)?,
             open: BTreeMap::new(),
@@ -191,8 +185,49 @@ impl<'txn> Writer<'txn> {
             sender: 0,
         };
         self.put(*conversation, place, &row)?;
-        self.applied.changes.push(Change::Message { conversation: *conversation, place, own: true, id: *id });
+        self.applied.changes.push(Change::Message { conversation: *conversation, place, author: Author::Own, id: *id });
+        // A group that is to be created has its name at once, so that it can be shown.
+        if let Some(change @ GroupChange::Created { .. }) = body.and_then(|body| change_in(*conversation, body.kind, &body.bytes)) {
+            self.changed(*conversation, Author::Own, &change)?;
+        }
         Ok(())
+    }
+
+    /// A group has changed.
+    fn changed(&mut self, group: ConversationId, by: Author, change: &GroupChange) -> Result<(), StorageError> {
+        match change {
+            GroupChange::Created { name, .. } => self.change_group(group, |row| (row.name, row.gone) = (name.clone(), false)),
+            GroupChange::Renamed { name } => self.change_group(group, |row| row.name.clone_from(name)),
+            GroupChange::Left if by == Author::Own => self.change_group(group, |row| row.gone = true),
+            GroupChange::Removed { user } if Some(*user) == self.me()? => self.change_group(group, |row| row.gone = true),
+            // Whoever comes back may have missed a change of the name.
+            GroupChange::Added { users } if self.me()?.is_some_and(|me| users.contains(&me)) => {
+                self.change_group(group, |row| (row.name, row.gone) = (String::new(), false))
+            }
+            GroupChange::Left
+            | GroupChange::Removed { .. }
+            | GroupChange::Added { .. }
+            | GroupChange::RoleSet { .. }
+            | GroupChange::AvatarSet { .. }
+            | GroupChange::SettingsSet { .. } => Ok(()),
+        }
+    }
+
+    fn change_group(&mut self, group: ConversationId, change: impl FnOnce(&mut ChatRow)) -> Result<(), StorageError> {
+        let row = self.chat(group)?;
+        let before = row.clone();
+        change(row);
+        if *row != before {
+            self.applied.changes.push(Change::Group(group));
+        }
+        Ok(())
+    }
+
+    /// The user whose device this is; `None` in a profile without an account.
+    fn me(&self) -> Result<Option<UserId>, StorageError> {
+        let Some(row) = self.meta.get("account")? else { return Ok(None) };
+        let row = AccountRow::decode(row.value()).map_err(|_| StorageError::Damaged("meta"))?;
+        Ok(Token::parse(&row.token).ok().map(|token| token.device.user))
     }
 
     fn accept(&mut self, conversation: ConversationId, id: MessageId, seq: Seq, at: Timestamp, next: bool) -> Result<(), StorageError> {
@@ -203,9 +238,12 @@ impl<'txn> Writer<'txn> {
             chat.cursor = chat.cursor.max(Some(seq.0));
         }
         // Where it has come back from the server before its acceptance, it has its place.
-        if let Some(place) = self.place(conversation, true, id)?.filter(|place| place.is_waiting()) {
+        if let Some(place) = self.place(conversation, Author::Own, id)?.filter(|place| place.is_waiting()) {
             let to = self.free_place(conversation, seq)?;
-            self.relocate(conversation, place, to, |row| row.at = at.millis())?;
+            let row = self.relocate(conversation, place, to, |row| row.at = at.millis())?;
+            if let Some(change) = row.change(conversation) {
+                self.changed(conversation, Author::Own, &change)?;
+            }
         }
         self.applied.changes.push(Change::Accepted { conversation, id, seq });
         Ok(())
@@ -213,10 +251,13 @@ impl<'txn> Writer<'txn> {
 
     fn fail(&mut self, conversation: ConversationId, id: MessageId, reject: Reject) -> Result<(), StorageError> {
         self.leave_outbox(conversation, id)?;
-        if let Some(place) = self.place(conversation, true, id)?.filter(|place| place.is_waiting()) {
+        if let Some(place) = self.place(conversation, Author::Own, id)?.filter(|place| place.is_waiting()) {
             let chat = self.chat(conversation)?;
             let to = Place { log: chat.log, seq: chat.cursor.unwrap_or(0), tie: place.tie };
-            self.relocate(conversation, place, to, |row| row.failed = Some(reject.code()))?;
+            let row = self.relocate(conversation, place, to, |row| row.failed = Some(reject.code()))?;
+            if matches!(row.change(conversation), Some(GroupChange::Created { .. })) {
+                self.change_group(conversation, |row| row.gone = true)?;
+            }
         }
         self.applied.changes.push(Change::Failed { conversation, id, reject });
         Ok(())
@@ -224,12 +265,14 @@ impl<'txn> Writer<'txn> {
 
     fn receive(&mut self, conversation: ConversationId, delivery: Delivery, again: bool) -> Result<bool, StorageError> {
         let Delivery { seq, from, id, at, body } = delivery;
-        let (own, serial, sender) = match from {
-            Sender::Own(serial) => (true, serial, 0),
-            Sender::Peer(serial) => (false, serial, 0),
-            Sender::Member(device) => (false, device.serial, device.user.0),
+        let (author, serial, sender) = match from {
+            Sender::Own(serial) => (Author::Own, serial, 0),
+            Sender::Peer(serial) => (Author::Peer, serial, 0),
+            Sender::Member(device) => (Author::Member(device.user), device.serial, device.user.0),
         };
-        let known = self.place(conversation, own, id)?;
+        let own = author == Author::Own;
+        let change = body.as_ref().and_then(|body| change_in(conversation, body.kind, &body.bytes));
+        let known = self.place(conversation, author, id)?;
         let is_new = known.is_none();
         let chat = self.chat(conversation)?;
         if again && is_new {
@@ -243,8 +286,11 @@ impl<'txn> Writer<'txn> {
         }
         if own {
             chat.own_last = chat.own_last.max(seq.0);
-        } else if is_new && seq.0 > chat.read {
+        } else if is_new && seq.0 > chat.read && change.is_none() {
             chat.unread += 1;
+        }
+        if let Some(change) = change.filter(|_| known.is_none_or(Place::is_waiting)) {
+            self.changed(conversation, author, &change)?;
         }
         match known {
             Some(place) if place.is_waiting() => {
@@ -265,7 +311,7 @@ impl<'txn> Writer<'txn> {
                 };
                 let place = self.free_place(conversation, seq)?;
                 self.put(conversation, place, &row)?;
-                self.applied.changes.push(Change::Message { conversation, place, own, id });
+                self.applied.changes.push(Change::Message { conversation, place, author, id });
             }
         }
         Ok(again && is_new)
@@ -280,7 +326,7 @@ impl<'txn> Writer<'txn> {
             let place = |seq| rows::history_key(conversation, Place { log, seq, tie: 0 });
             for row in self.history.range::<&[u8; 36]>(&place(before.saturating_add(1))..&place(upto.0.saturating_add(1)))? {
                 let (_, row) = row?;
-                shown += u64::from(MessageRow::decode(row.value()).is_ok_and(|row| !row.own));
+                shown += u64::from(MessageRow::decode(row.value()).is_ok_and(|row| !row.own && row.change(conversation).is_none()));
             }
         }
         let chat = self.chat(conversation)?;
@@ -333,8 +379,12 @@ impl<'txn> Writer<'txn> {
         Ok(self.open.get_mut(&conversation).expect("it was put there if it was not"))
     }
 
-    fn place(&self, conversation: ConversationId, own: bool, id: MessageId) -> Result<Option<Place>, StorageError> {
-        Ok(self.index.get(&rows::index_key(conversation, own, id))?.map(|row| Place::from_bytes(row.value())))
+    fn place(&self, conversation: ConversationId, author: Author, id: MessageId) -> Result<Option<Place>, StorageError> {
+        let row = match author {
+            Author::Member(sender) => self.group_index.get(&rows::group_index_key(conversation, sender, id))?,
+            Author::Own | Author::Peer => self.index.get(&rows::index_key(conversation, author == Author::Own, id))?,
+        };
+        Ok(row.map(|row| Place::from_bytes(row.value())))
     }
 
     /// The place of a position; behind it, if somebody stands there already.
@@ -350,7 +400,11 @@ impl<'txn> Writer<'txn> {
     fn put(&mut self, conversation: ConversationId, place: Place, row: &MessageRow) -> Result<(), StorageError> {
         let id = rows::message_id(&row.id).expect("rows are made with whole ids");
         self.history.insert(&rows::history_key(conversation, place), row.encode_to_vec().as_slice())?;
-        self.index.insert(&rows::index_key(conversation, row.own, id), &place.to_bytes())?;
+        if row.sender == 0 {
+            self.index.insert(&rows::index_key(conversation, row.own, id), &place.to_bytes())?;
+        } else {
+            self.group_index.insert(&rows::group_index_key(conversation, UserId(row.sender), id), &place.to_bytes())?;
+        }
         Ok(())
     }
 
@@ -360,11 +414,12 @@ impl<'txn> Writer<'txn> {
         from: Place,
         to: Place,
         change: impl FnOnce(&mut MessageRow),
-    ) -> Result<(), StorageError> {
+    ) -> Result<MessageRow, StorageError> {
         let row = self.history.remove(&rows::history_key(conversation, from))?.map(|row| MessageRow::decode(row.value()));
         let Some(Ok(mut row)) = row else { return Err(StorageError::Damaged("history")) };
         change(&mut row);
-        self.put(conversation, to, &row)
+        self.put(conversation, to, &row)?;
+        Ok(row)
     }
 
     /// What is accepted first stands in front, so this hardly ever looks further than the first row.
@@ -385,6 +440,20 @@ impl<'txn> Writer<'txn> {
     }
 }
 
+/// The change of a group that a body tells of.
+fn change_in(conversation: ConversationId, kind: u32, bytes: &[u8]) -> Option<GroupChange> {
+    if kind != change::KIND || conversation.pair().is_some() {
+        return None;
+    }
+    GroupChange::of_body(&Body { kind, bytes: bytes.into() }).ok().flatten()
+}
+
+impl MessageRow {
+    fn change(&self, conversation: ConversationId) -> Option<GroupChange> {
+        change_in(conversation, self.kind, self.body.as_deref()?)
+    }
+}
+
 impl ChatRow {
     fn new(conversation: ConversationId) -> Self {
         let StoredChat { cursor, own_last, read, read_told, peer_delivered, peer_read, .. } = StoredChat::new(conversation);
@@ -397,6 +466,8 @@ impl ChatRow {
             peer_read: peer_read.0,
             log: 0,
             unread: 0,
+            name: String::new(),
+            gone: false,
         }
     }
 }

@@ -12,6 +12,7 @@ mod tests;
 
 pub(crate) use apply::{Applied, Change, Job, UserChange};
 pub(crate) use read::Address;
+pub(crate) use rows::Author;
 pub use rows::{Contact, Place};
 
 use std::fmt;
@@ -111,6 +112,7 @@ impl Storage {
             txn.open_table(rows::CHATS)?;
             txn.open_table(rows::HISTORY)?;
             txn.open_table(rows::INDEX)?;
+            txn.open_table(rows::GROUP_INDEX)?;
             txn.open_table(rows::USERS)?;
             txn.open_table(rows::PHONES)?;
         }

@@ -6,9 +6,9 @@ use doubletick_core::time::Timestamp;
 use prost::Message as _;
 use redb::{ReadableDatabase, ReadableTable};
 
-use super::rows::{self, ChatRow, Contact, MessageRow, OutgoingRow, Place, UserRow};
+use super::rows::{self, Author, ChatRow, Contact, MessageRow, OutgoingRow, Place, UserRow};
 use super::{Storage, StorageError};
-use crate::model::{Body, Chat, Message, Person, State};
+use crate::model::{Body, Chat, Group, Message, Party, Person, State};
 
 /// What is known of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,9 +49,6 @@ impl Storage {
         for row in txn.open_table(rows::CHATS)?.iter()? {
             let (key, row) = row?;
             let (conversation, row) = chat(key.value(), row.value())?;
-            // Groups are stored as any conversation, and not shown.
-            let ConversationId::Direct(pair) = conversation else { continue };
-            let peer = pair.peer(me).ok_or(StorageError::Damaged("chats"))?;
             let (first, last) = (rows::history_key(conversation, Place::FIRST), rows::history_key(conversation, Place::LAST));
             let last = match history.range::<&[u8; 36]>(&first..=&last)?.next_back() {
                 Some(last) => {
@@ -60,11 +57,15 @@ impl Storage {
                 }
                 None => None,
             };
-            let address = match users.get(peer.0)? {
-                Some(row) => address(row.value())?,
-                None => Address::default(),
+            let with = match conversation {
+                ConversationId::Direct(pair) => {
+                    let peer = pair.peer(me).ok_or(StorageError::Damaged("chats"))?;
+                    let address = users.get(peer.0)?.map_or(Ok(Address::default()), |row| address(row.value()))?;
+                    Party::Person(Person::new(peer, address))
+                }
+                ConversationId::Group(_) => Party::Group(group(&row)),
             };
-            chats.push(Chat { conversation, peer: Person::new(peer, address), last, unread: row.unread });
+            chats.push(Chat { conversation, with, last, unread: row.unread });
         }
         chats.sort_by_key(|chat| std::cmp::Reverse(chat.last.as_ref().map(|last| last.at)));
         Ok(chats)
@@ -89,10 +90,19 @@ impl Storage {
         Ok(messages)
     }
 
+    /// What is known of a group.
+    pub(crate) fn group(&self, conversation: ConversationId) -> Result<Group, StorageError> {
+        Ok(group(&self.chat_row(&self.db.begin_read()?, conversation)?))
+    }
+
     /// One message by its name.
-    pub(crate) fn message(&self, conversation: ConversationId, own: bool, id: MessageId) -> Result<Option<Message>, StorageError> {
+    pub(crate) fn message(&self, conversation: ConversationId, author: Author, id: MessageId) -> Result<Option<Message>, StorageError> {
         let txn = self.db.begin_read()?;
-        let Some(place) = txn.open_table(rows::INDEX)?.get(&rows::index_key(conversation, own, id))? else { return Ok(None) };
+        let place = match author {
+            Author::Member(sender) => txn.open_table(rows::GROUP_INDEX)?.get(&rows::group_index_key(conversation, sender, id))?,
+            Author::Own | Author::Peer => txn.open_table(rows::INDEX)?.get(&rows::index_key(conversation, author == Author::Own, id))?,
+        };
+        let Some(place) = place else { return Ok(None) };
         let place = Place::from_bytes(place.value());
         let row = txn.open_table(rows::HISTORY)?.get(&rows::history_key(conversation, place))?;
         let chat = self.chat_row(&txn, conversation)?;
@@ -134,6 +144,10 @@ fn chat(key: &[u8], row: &[u8]) -> Result<(ConversationId, ChatRow), StorageErro
     read().ok_or(StorageError::Damaged("chats"))
 }
 
+fn group(row: &ChatRow) -> Group {
+    Group { name: Some(row.name.clone()).filter(|name| !name.is_empty()), member: !row.gone }
+}
+
 fn address(row: &[u8]) -> Result<Address, StorageError> {
     let row = UserRow::decode(row).map_err(|_| StorageError::Damaged("users"))?;
     Ok(Address {
@@ -148,7 +162,8 @@ fn address(row: &[u8]) -> Result<Address, StorageError> {
 fn message(place: Place, row: &[u8], chat: &ChatRow) -> Message {
     let Ok(row) = MessageRow::decode(row) else {
         let state = State::Received;
-        return Message { place, id: MessageId([0; 16]), own: false, device: 0, at: Timestamp::default(), body: Body::Damaged, state };
+        let (id, at) = (MessageId([0; 16]), Timestamp::default());
+        return Message { place, id, own: false, from: None, device: 0, at, body: Body::Damaged, state };
     };
     let state = match (place.seq(), row.failed) {
         (_, Some(code)) => State::Failed { code },
@@ -163,6 +178,7 @@ fn message(place: Place, row: &[u8], chat: &ChatRow) -> Message {
         place,
         id: rows::message_id(&row.id).unwrap_or(MessageId([0; 16])),
         own: row.own,
+        from: Some(UserId(row.sender)).filter(|sender| sender.0 != 0),
         device: row.serial.try_into().unwrap_or(0),
         at: Timestamp::from_millis(row.at),
         body: Body::read(row.kind, row.body),

@@ -6,7 +6,8 @@
 //! | `outbox` | number in the order of writing | [`OutgoingRow`], which the server has not accepted |
 //! | `chats` | conversation | [`ChatRow`] |
 //! | `history` | conversation, [`Place`] | [`MessageRow`] |
-//! | `index` | conversation, own or not, message id | the message's [`Place`] |
+//! | `index` | conversation, own or not, message id | the message's [`Place`], but for those of others in a group |
+//! | `group_index` | group, sender, message id | the message's [`Place`], if it is not this user's |
 //! | `users` | user id | [`UserRow`] |
 //! | `phones` | phone number | user id |
 //!
@@ -26,6 +27,7 @@ pub(super) const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(
 pub(super) const CHATS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("chats");
 pub(super) const HISTORY: TableDefinition<'_, &[u8; 36], &[u8]> = TableDefinition::new("history");
 pub(super) const INDEX: TableDefinition<'_, &[u8; 33], &[u8; 20]> = TableDefinition::new("index");
+pub(super) const GROUP_INDEX: TableDefinition<'_, &[u8; 40], &[u8; 20]> = TableDefinition::new("group_index");
 pub(super) const USERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("users");
 pub(super) const PHONES: TableDefinition<'_, &str, u64> = TableDefinition::new("phones");
 
@@ -130,6 +132,26 @@ pub(super) fn index_key(conversation: ConversationId, own: bool, id: MessageId) 
     key
 }
 
+/// Two people of a group may give their messages one name, so the sender's stands before it.
+pub(super) fn group_index_key(group: ConversationId, sender: UserId, id: MessageId) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..16].copy_from_slice(&chat_key(group));
+    key[16..24].copy_from_slice(&sender.0.to_be_bytes());
+    key[24..].copy_from_slice(&id.0);
+    key
+}
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Author {
+    /// This user, on one device or another.
+    Own,
+    /// The other user of a direct conversation.
+    Peer,
+    /// Somebody else in a group.
+    Member(UserId),
+}
+
 /// Who this device is.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct AccountRow {
@@ -194,6 +216,12 @@ pub(super) struct ChatRow {
     /// Messages of the other side after `read`.
     #[prost(uint64, tag = "8")]
     pub(super) unread: u64,
+    /// Of a group: what it is called, if that is known.
+    #[prost(string, tag = "9")]
+    pub(super) name: String,
+    /// Of a group: this user is no member of it.
+    #[prost(bool, tag = "10")]
+    pub(super) gone: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -321,7 +349,8 @@ mod tests {
         let conversation = ConversationId::direct(UserId(2), UserId(1)).unwrap();
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let body = BodyRow { user: 5, serial: 6, kind: 7, bytes: vec![8] };
-        let rows: [(&str, Vec<u8>, &str); 9] = [
+        let group = ConversationId::Group(GroupId([1, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 0]));
+        let rows: [(&str, Vec<u8>, &str); 10] = [
             ("place", Place { log: 1, seq: 2, tie: 3 }.to_bytes().into(), "0000000100000000000000020000000000000003"),
             ("chat key", chat_key(conversation).into(), "00000000000000010000000000000002"),
             (
@@ -338,9 +367,25 @@ mod tests {
             ),
             (
                 "chat",
-                ChatRow { cursor: Some(1), own_last: 2, read: 3, read_told: 4, peer_delivered: 5, peer_read: 6, log: 7, unread: 8 }
-                    .encode_to_vec(),
-                "08011002180320042805300638074008",
+                ChatRow {
+                    cursor: Some(1),
+                    own_last: 2,
+                    read: 3,
+                    read_told: 4,
+                    peer_delivered: 5,
+                    peer_read: 6,
+                    log: 7,
+                    unread: 8,
+                    name: "g".into(),
+                    gone: true,
+                }
+                .encode_to_vec(),
+                "08011002180320042805300638074008 4a0167 5001",
+            ),
+            (
+                "group index key",
+                group_index_key(group, UserId(5), MessageId([9; 16])).into(),
+                "80000000000000000100000000007000000000000000000509090909090909090909090909090909",
             ),
             (
                 "message",

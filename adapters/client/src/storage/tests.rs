@@ -5,8 +5,9 @@ mod disk;
 use std::collections::BTreeMap;
 
 use disk::{Disk, Unsynced};
+use doubletick_core::change::Change as GroupChange;
 use doubletick_core::client::{Outgoing, Record, SaveId};
-use doubletick_core::content::{Body, Content};
+use doubletick_core::content::{Body, Content, Parts};
 use doubletick_core::frame::{Delivery, Sender};
 use doubletick_core::id::{ConversationId, DeviceId, MessageId, Phone, Secret, Seq, UserId};
 use doubletick_core::reject::Reject;
@@ -15,7 +16,7 @@ use doubletick_wire::Token;
 use proptest::prelude::*;
 
 use super::{Contact, Job, Storage, StorageError, StoredAccount, UserChange};
-use crate::model::State;
+use crate::model::{Chat, State};
 
 const ME: DeviceId = DeviceId { user: UserId(1), serial: 1 };
 
@@ -74,6 +75,11 @@ impl Kept {
     fn outbox(&self) -> Vec<MessageId> {
         self.storage.stored(ME, Secret([0; 32])).unwrap().outbox.iter().map(|outgoing| outgoing.id).collect()
     }
+}
+
+/// The user on the other side.
+fn peer_of(chat: &Chat) -> u64 {
+    chat.conversation.peer(ME.user).unwrap().0
 }
 
 fn tick(state: State) -> &'static str {
@@ -165,10 +171,55 @@ fn history_comes_in_pages_from_the_end() {
 }
 
 #[test]
+fn messages_of_two_members_with_one_id_are_two_messages() {
+    let mut it = Kept::on(&Disk::default());
+    let group: ConversationId = "group-0190f5fe7c007000800000000000000a".parse().unwrap();
+    let from = |seq, user, again| {
+        let from = Sender::Member(DeviceId { user: UserId(user), serial: 1 });
+        let Record::Received { delivery, .. } = received(0, seq, from, 1, again) else { unreachable!("it is one") };
+        Record::Received { conversation: group, delivery, again }
+    };
+    assert_eq!(it.store([from(1, 11, false), from(2, 12, false)]).unwrap(), 0);
+    assert_eq!(it.store([from(1, 11, true), from(2, 12, true)]).unwrap(), 0, "both are known when they come again");
+    let history = it.storage.history(group, None, 10).unwrap();
+    let shown: Vec<_> = history.iter().map(|message| (message.place.seq(), message.from)).collect();
+    assert_eq!(shown, [(Some(Seq(1)), Some(UserId(11))), (Some(Seq(2)), Some(UserId(12)))]);
+    assert_eq!(it.storage.chats(ME.user).unwrap()[0].unread, 2);
+}
+
+#[test]
+fn a_group_is_called_as_its_changes_say_and_they_count_as_no_message() {
+    let mut it = Kept::on(&Disk::default());
+    let token = Token { device: ME, secret: Secret([7; 32]) };
+    let phone = Phone::parse("+4915100000001").unwrap();
+    it.storage.set_account(&StoredAccount { token, phone, server: "http://127.0.0.1:1".into() }).unwrap();
+    let group: ConversationId = "group-0190f5fe7c007000800000000000000a".parse().unwrap();
+    let mut seq = 0;
+    let mut happens = |it: &mut Kept, change: GroupChange| {
+        seq += 1;
+        let from = Sender::Member(DeviceId { user: UserId(11), serial: 1 });
+        let Parts::Shared(body) = change.content().parts().clone() else { unreachable!("a change is for all") };
+        let delivery = Delivery { seq: Seq(seq), from, id: id(seq as u8), at: Timestamp::default(), body: Some(body) };
+        it.store([Record::Received { conversation: group, delivery, again: false }]).unwrap();
+        let known = it.storage.group(group).unwrap();
+        (known.name.unwrap_or_default(), known.member)
+    };
+    let created = GroupChange::Created { name: "Us".into(), members: vec![ME.user], settings: Default::default() };
+    assert_eq!(happens(&mut it, created), ("Us".into(), true));
+    assert_eq!(happens(&mut it, GroupChange::Renamed { name: "Them".into() }), ("Them".into(), true));
+    assert_eq!(happens(&mut it, GroupChange::Left), ("Them".into(), true), "somebody else has left");
+    assert_eq!(happens(&mut it, GroupChange::Removed { user: ME.user }), ("Them".into(), false));
+    assert_eq!(happens(&mut it, GroupChange::Added { users: vec![ME.user] }), (String::new(), true), "it may have another name");
+    assert_eq!(it.storage.chats(ME.user).unwrap()[0].unread, 0);
+    it.store([Record::Read { conversation: group, upto: Seq(5) }]).unwrap();
+    assert_eq!(it.storage.chats(ME.user).unwrap()[0].unread, 0);
+}
+
+#[test]
 fn the_conversation_with_the_latest_message_comes_first() {
     let mut it = Kept::on(&Disk::default());
     it.store([received(0, 5, Sender::Peer(1), 1, false), received(1, 7, Sender::Peer(1), 2, false)]).unwrap();
-    let peers = |it: &Kept| it.storage.chats(ME.user).unwrap().iter().map(|chat| chat.peer.user.0).collect::<Vec<_>>();
+    let peers = |it: &Kept| it.storage.chats(ME.user).unwrap().iter().map(peer_of).collect::<Vec<_>>();
     assert_eq!(peers(&it), [11, 10]);
     it.store([received(0, 8, Sender::Peer(1), 3, false)]).unwrap();
     assert_eq!(peers(&it), [10, 11]);

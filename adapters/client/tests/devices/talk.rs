@@ -39,9 +39,9 @@ fn whoever_writes_is_known_by_their_number() {
         let user = ada.client.account().device.user;
         ben.expect(|event| (*event == Event::Person(user)).then_some(())).await;
         assert_eq!(ben.client.person(user).unwrap().phone, Some(ada.phone()));
-        assert_eq!(ben.client.chats().unwrap()[0].peer.display(), ADA);
+        assert_eq!(ben.client.chats().unwrap()[0].with.display(), ADA);
         ben.client.set_name(user, "Ada").await.unwrap();
-        assert_eq!(ben.client.chats().unwrap()[0].peer.display(), "Ada");
+        assert_eq!(ben.client.chats().unwrap()[0].with.display(), "Ada");
     });
 }
 

@@ -3,7 +3,7 @@
 use super::members_of_page;
 use crate::command::Reply;
 use crate::frame::RosterEntry;
-use crate::id::{ConversationId, UserId};
+use crate::id::{ConversationId, Phone, UserId};
 use crate::limits;
 use crate::reject::Reject;
 use crate::rows;
@@ -24,9 +24,11 @@ pub(crate) fn ask(view: &mut View, asker: UserId, conversation: ConversationId, 
     let more = page.len() as u32 == limits::PAGE_MEMBERS;
     let mut members = Vec::with_capacity(page.len());
     for (user, member) in page {
-        let devices = view.find(&rows::account(user))?.map(|account| account.devices.iter().map(|device| device.serial).collect());
+        let account = view.find(&rows::account(user))?;
+        let phone = account.as_ref().and_then(|account| Phone::parse(&account.phone));
+        let devices = account.map(|account| account.devices.iter().map(|device| device.serial).collect());
         let admin = member.is_some_and(|member| member.admin);
-        members.push(RosterEntry { user, admin, devices: devices.unwrap_or_default() });
+        members.push(RosterEntry { user, phone, admin, devices: devices.unwrap_or_default() });
     }
     Ok(Decision::reply(Reply::Roster { name: group.name, epoch: group.epoch, members, more }))
 }
