@@ -1,25 +1,36 @@
-//! Ctrl-C and SIGTERM end a run, with the report so far. The second one ends it at once.
+//! Ctrl-C and SIGTERM end what is under way, with the report so far. The second one ends it at once.
 
+use core::time::Duration;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Instant;
 
-static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+/// What comes so soon after the first signal is that signal: `timeout` sends it to the program and then to the program's whole group.
+const ECHO: Duration = Duration::from_secs(1);
 
-/// From here on signals are noticed.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// From here on signals are noticed, by a thread of their own.
 ///
 /// # Errors
 /// What the operating system says.
 pub(crate) fn watch() -> std::io::Result<()> {
-    let stop = STOP.get_or_init(Arc::default);
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // In this order: the first signal finds the flag down, and the second up.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))?;
-        signal_hook::flag::register(signal, Arc::clone(stop))?;
-    }
-    Ok(())
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let heed = move || {
+        let mut first: Option<Instant> = None;
+        for signal in signals.forever() {
+            STOP.store(true, Ordering::SeqCst);
+            if first.get_or_insert_with(Instant::now).elapsed() > ECHO {
+                std::process::exit(128 + signal);
+            }
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(heed).map(drop)
 }
 
 /// Whether one has come.
 pub(crate) fn stopped() -> bool {
-    STOP.get().is_some_and(|stop| stop.load(Ordering::SeqCst))
+    STOP.load(Ordering::SeqCst)
 }

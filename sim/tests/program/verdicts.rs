@@ -2,7 +2,8 @@
 
 use super::{CALM, Dir, LATE, ends_with, out, sim};
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 #[test]
 fn a_clean_run_ends_with_zero_and_its_first_line_runs_it_again() {
@@ -105,27 +106,62 @@ fn only_a_service_that_reads_them_gets_annotations() {
 
 #[test]
 fn a_signal_ends_a_run_with_the_report_so_far() {
-    for signal in ["INT", "TERM"] {
-        let dir = Dir::new(&format!("signal-{signal}"));
+    // Twice at once is what `timeout` does: to the program, and to its group.
+    for signals in [&["INT"][..], &["TERM", "TERM"]] {
+        let dir = Dir::new(&format!("signal-{}", signals.len()));
         let report = dir.path("report.json");
-        let mut child = sim(&["run", "scenarios/calm.toml", "--seeds", "1000000000", "--json", &report])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut String::new()).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(500));
-        let killed = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        let mut rest = String::new();
-        stdout.read_to_string(&mut rest).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
-        assert!(rest.contains(", interrupted: interrupted"), "{rest}");
+        let (code, text) = interrupt(&["run", "scenarios/calm.toml", "--seeds", "1000000000", "--json", &report], signals);
+        assert_eq!(code, Some(130), "{text}");
+        assert!(text.contains(", interrupted: interrupted"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&dir.read("report.json")).unwrap();
         assert_eq!(json["end"], "interrupted");
         assert!(json["total"]["seeds"].as_u64().unwrap() > 0, "{json}");
     }
+}
+
+#[test]
+fn a_second_signal_that_comes_later_ends_a_run_at_once() {
+    let dir = Dir::new("signal-again");
+    // One seed of this takes longer than anybody waits.
+    let endless = dir.file("endless.toml", &CALM.replace("trouble_ms = 20_000", "trouble_ms = 2_592_000_000\nmax_steps = 1_000_000_000"));
+    let mut child = sim(&["run", &endless, "--seeds", "1"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+    send(&child, "TERM");
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert_eq!(child.try_wait().unwrap(), None, "the first one waits for the seed that is under way");
+    send(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[cfg(feature = "probes")]
+#[test]
+fn a_signal_ends_a_hunt_for_mutants_with_the_table_so_far() {
+    for signals in [&["INT"][..], &["TERM", "TERM"]] {
+        let dir = Dir::new(&format!("hunt-{}", signals.len()));
+        let report = dir.path("report.json");
+        let (code, text) = interrupt(&["mutants", "--ranges", "9999", "--json", &report], signals);
+        assert_eq!(code, Some(130), "{text}");
+        assert!(text.contains(" mutants, 0 red, interrupted"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&dir.read("report.json")).unwrap();
+        assert_eq!(json["end"], "interrupted");
+    }
+}
+
+/// Starts something long, and sends it signals once it has begun. Its exit code, and what it printed.
+fn interrupt(arguments: &[&str], signals: &[&str]) -> (Option<i32>, String) {
+    let mut child = sim(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    signals.iter().for_each(|signal| send(&child, signal));
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    (child.wait().unwrap().code(), rest)
+}
+
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::cli::arguments::MutantArguments;
 use crate::cli::nearest::nearest;
 use crate::cli::panics::run_seed;
 use crate::cli::pool::Work;
-use crate::cli::scenario_file;
+use crate::cli::{scenario_file, signals};
 use crate::run::{Failure, FailureKind, Verdict};
 use crate::scenario::Scenario;
 use core::ops::ControlFlow;
@@ -26,6 +26,8 @@ pub(super) struct Fate {
     pub(super) reached: u64,
     /// Seeds that fail without it too, and say nothing of it.
     pub(super) void: u64,
+    /// A signal ended it before the range was through.
+    pub(super) cut_short: bool,
 }
 
 /// How a mutant was found.
@@ -83,7 +85,7 @@ impl Work for Hunt {
 
     fn next(&mut self) -> Option<Job> {
         let (nth, range) = (self.next / self.arguments.ranges, self.next % self.arguments.ranges);
-        let (bug, scenario) = self.quarry.get(nth as usize)?;
+        let (bug, scenario) = self.quarry.get(nth as usize).filter(|_| !signals::stopped())?;
         self.next += 1;
         let from = self.arguments.first() + range * APART;
         Some(Job { bug: *bug, scenario: scenario.clone(), from, seeds: self.arguments.seeds.unwrap_or(bug.about().within) })
@@ -91,6 +93,9 @@ impl Work for Hunt {
 
     fn merge(&mut self, fate: Fate) -> ControlFlow<()> {
         self.fates.push(fate);
+        if self.fates.last().is_some_and(|fate| fate.cut_short) {
+            return ControlFlow::Break(());
+        }
         if self.fates.len() as u64 == self.arguments.ranges {
             (self.tell)(self.quarry[self.told].0, &core::mem::take(&mut self.fates));
             self.told += 1;
@@ -104,8 +109,12 @@ impl Work for Hunt {
 /// Runs one range, until the mutant is found or has survived.
 pub(super) fn hunt(job: Job) -> Fate {
     let Job { bug, scenario, from, seeds } = job;
-    let mut fate = Fate { kill: None, seeds: 0, reached: 0, void: 0 };
+    let mut fate = Fate { kill: None, seeds: 0, reached: 0, void: 0, cut_short: false };
     for seed in from..from + seeds {
+        if signals::stopped() {
+            fate.cut_short = true;
+            break;
+        }
         let (run, reached) = probe::with(bug, || run_seed(&scenario, seed));
         fate.seeds += 1;
         fate.reached += u64::from(reached > 0);

@@ -28,9 +28,9 @@ pub(crate) fn mutants(arguments: &MutantArguments) -> ExitCode {
     }
     match table::report(arguments, hunt) {
         Ok(outcome) => outcome.into(),
-        Err(line) => {
+        Err((code, line)) => {
             eprintln!("doubletick-sim: {line}");
-            USAGE.into()
+            code.into()
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::hunt::{Fate, Hunt, hunt};
 use crate::cli::arguments::MutantArguments;
-use crate::cli::exit::Outcome;
+use crate::cli::exit::{Outcome, UNWRITTEN, USAGE};
 use crate::cli::output::Output;
 use crate::cli::pool;
+use crate::cli::report::End;
 use core::cell::RefCell;
 use core::num::NonZero;
 use doubletick_core::probe::Bug;
@@ -36,9 +37,9 @@ struct Row {
 /// Hunts, tells of each mutant as soon as it is through, and writes the reports.
 ///
 /// # Errors
-/// A line that says which report cannot be written.
-pub(super) fn report(arguments: &MutantArguments, quarry: Hunt) -> Result<Outcome, String> {
-    let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+/// A line that says which report cannot be written, and the exit code.
+pub(super) fn report(arguments: &MutantArguments, quarry: Hunt) -> Result<Outcome, (u8, String)> {
+    let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose().map_err(|line| (USAGE, line));
     let (for_machines, for_people) = (open(&arguments.json)?, open(&arguments.markdown)?);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let jobs = arguments.jobs.map_or(cores, usize::from);
@@ -55,10 +56,20 @@ pub(super) fn report(arguments: &MutantArguments, quarry: Hunt) -> Result<Outcom
     pool::work(&mut quarry, jobs, hunt);
     let rows = rows.take();
     let red = rows.iter().filter(|row| !row.wrong.is_empty()).count();
-    println!("{} mutants, {red} red", rows.len());
-    for_machines.map_or(Ok(()), |output| output.write(&json(arguments, &rows)))?;
-    for_people.map_or(Ok(()), |output| output.write(&markdown(arguments, &rows)))?;
-    Ok(if red == 0 { Outcome::Clean } else { Outcome::Inert })
+    let all = quarry.names().count();
+    let interrupted = rows.len() < all;
+    println!("{} of {all} mutants, {red} red{}", rows.len(), if interrupted { ", interrupted" } else { "" });
+    let outcome = match (red, interrupted) {
+        (0, false) => Outcome::Clean,
+        (0, true) => Outcome::Interrupted,
+        (..) => Outcome::Inert,
+    };
+    let written = [
+        for_machines.map(|output| output.write(&json(arguments, &rows, interrupted))),
+        for_people.map(|output| output.write(&markdown(arguments, &rows))),
+    ];
+    written.into_iter().flatten().collect::<Result<(), _>>().map_err(|line| (if red == 0 { UNWRITTEN } else { outcome.code() }, line))?;
+    Ok(outcome)
 }
 
 impl Row {
@@ -110,7 +121,7 @@ fn number(number: Option<u64>) -> String {
     number.map_or_else(|| "—".into(), |number| number.to_string())
 }
 
-fn json(arguments: &MutantArguments, rows: &[Row]) -> String {
+fn json(arguments: &MutantArguments, rows: &[Row], interrupted: bool) -> String {
     let mutants: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -130,7 +141,13 @@ fn json(arguments: &MutantArguments, rows: &[Row]) -> String {
             })
         })
         .collect();
-    format!("{:#}\n", json!({ "ranges": arguments.ranges, "from": arguments.first(), "mutants": mutants }))
+    let end = if interrupted { End::Interrupted } else { End::Done };
+    let (ranges, from) = (arguments.ranges, arguments.first());
+    format!(
+        "{:#}
+",
+        json!({ "end": end.name(), "ranges": ranges, "from": from, "mutants": mutants })
+    )
 }
 
 fn markdown(arguments: &MutantArguments, rows: &[Row]) -> String {
