@@ -15,6 +15,8 @@
 //! - [`Write::Max`] and [`Write::Add`] are atomic and read nothing, so they conflict with readers only;
 //! - a watch on a key may ring late, early, twice, or never: it is a hint.
 
+pub mod limits;
+
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Ordering;

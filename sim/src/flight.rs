@@ -1,18 +1,17 @@
 //! Transactions on their way through the store, and what goes wrong with them.
 //!
-//! A transaction begins (and gets its read version), runs, at once or in rounds of fetching, is committed if nothing that it read was
-//! changed, and is answered. Between any two of these time passes, in which others go on.
+//! A transaction begins, runs, at once or in rounds of fetching, is committed if nothing that it read was changed (all that is an
+//! [`Attempt`]), and is answered. Between any two of these time passes, in which others go on.
 
+use crate::attempt::{Attempt, Ran};
 use crate::draw::{MILLION, What, Who};
 use crate::fault::FaultKind;
 use crate::slab::Name;
-use crate::store::{Reads, Version, WINDOW_MS};
 use crate::traffic::{End, Journey};
 use crate::world::{Event, World};
 use doubletick_core::gateway::{Input, Ticket};
-use doubletick_core::store::{Commit, Failure, Missing, Read, Transaction, Write};
+use doubletick_core::store::{Commit, Failure, Write};
 use doubletick_core::transact::{Batch, Outcome};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// After which a client of the store gives up on one that it cannot reach.
@@ -52,12 +51,7 @@ pub(crate) struct Flight {
     /// How many of its steps were late without having changed any order yet, and by how much in all. Their answer is late by that.
     quiet: u64,
     lag: u64,
-    begun: u64,
-    version: Version,
-    /// What was fetched; `None` if everything is at hand.
-    fetched: Option<BTreeSet<Read>>,
-    reads: Reads,
-    commit: Option<Commit<Outcome>>,
+    attempt: Attempt<Outcome>,
     result: Option<Result<Outcome, Failure>>,
 }
 
@@ -92,15 +86,11 @@ impl World<'_> {
             due: 0,
             quiet: 0,
             lag: 0,
-            begun: 0,
-            version: Version::default(),
-            fetched: None,
-            reads: Reads::default(),
-            commit: None,
+            attempt: Attempt::new(false),
             result: None,
         };
         if self.draws.chance(flight.who(), What::Rounds, number, self.options.rounds) {
-            flight.fetched = Some(BTreeSet::new());
+            flight.attempt = Attempt::new(true);
         }
         self.transaction_leaves(flight.who().into(), number, &flight.batch.commands);
         let name = self.flights.insert(flight);
@@ -187,10 +177,8 @@ impl World<'_> {
             }
             return self.end(name, Err(Failure::Unavailable), 0);
         }
-        let (now, version) = (self.now, self.store.version());
         if let Some(flight) = self.flights.get_mut(name) {
-            flight.begun = now;
-            flight.version = version;
+            flight.attempt.begin(&self.store, self.now);
         }
         self.run_flight(name);
     }
@@ -198,14 +186,8 @@ impl World<'_> {
     fn run_flight(&mut self, name: Name) {
         let Some(flight) = self.flights.get_mut(name) else { return };
         let (who, number) = (flight.who(), flight.number);
-        if self.now > flight.begun + WINDOW_MS {
-            return self.end(name, Err(Failure::Retry), 0);
-        }
-        flight.reads.clear();
-        let mut at = self.store.at(flight.version, &mut flight.reads, flight.fetched.as_ref());
-        match flight.batch.run(&mut at) {
-            Ok(commit) => {
-                flight.commit = Some(commit);
+        match flight.attempt.run(&flight.batch, &self.store, self.now) {
+            Ran::Ready => {
                 let stalled = self.fault(FaultKind::StoreStall, who, number);
                 let more = if stalled { self.size(FaultKind::StoreStall, who, number) } else { 0 };
                 if more > 0 {
@@ -213,21 +195,16 @@ impl World<'_> {
                 }
                 self.next_stage(name, Stage::Commit, more);
             }
-            Err(Missing(reads)) => {
-                let fetched = flight.fetched.get_or_insert_default();
-                let before = fetched.len();
-                fetched.extend(reads);
-                assert!(fetched.len() > before, "a round of fetching that names nothing new");
-                self.next_stage(name, Stage::Run, 0);
-            }
+            Ran::Fetches => self.next_stage(name, Stage::Run, 0),
+            Ran::TooOld => self.end(name, Err(Failure::Retry), 0),
         }
     }
 
     fn commit(&mut self, name: Name) {
         let Some(flight) = self.flights.get(name) else { return };
-        let (origin, who, number, begun, version) = (flight.origin, flight.who(), flight.number, flight.begun, flight.version);
-        let writes = flight.commit.as_ref().is_some_and(|commit| !commit.writes.is_empty());
-        if self.now > begun + WINDOW_MS {
+        let (origin, who, number) = (flight.origin, flight.who(), flight.number);
+        let writes = flight.attempt.writes();
+        if flight.attempt.is_too_old(self.now) {
             return self.end(name, Err(Failure::Retry), 0);
         }
         if self.fault(FaultKind::TooOld, who, number) {
@@ -241,7 +218,7 @@ impl World<'_> {
         if self.is_cut(origin) {
             return self.end(name, Err(Failure::Unknown), PATIENCE_MS);
         }
-        if self.flights.get(name).is_some_and(|flight| self.store.conflicts(&flight.reads, version)) {
+        if self.flights.get(name).is_some_and(|flight| flight.attempt.conflicts(&self.store)) {
             self.work.conflicts += 1;
             return self.end(name, Err(Failure::Retry), 0);
         }
@@ -264,22 +241,8 @@ impl World<'_> {
     fn give_up(&mut self, name: Name) {
         let Some(flight) = self.flights.get_mut(name) else { return };
         let (origin, number, batch) = (flight.origin, flight.number, Arc::clone(&flight.batch));
-        let late = Flight {
-            origin,
-            number,
-            steps: 128,
-            batch,
-            stage: Stage::Land,
-            due: 0,
-            quiet: 0,
-            lag: 0,
-            begun: flight.begun,
-            version: flight.version,
-            fetched: None,
-            reads: core::mem::take(&mut flight.reads),
-            commit: flight.commit.take(),
-            result: None,
-        };
+        let attempt = core::mem::replace(&mut flight.attempt, Attempt::new(false));
+        let late = Flight { origin, number, steps: 128, batch, stage: Stage::Land, due: 0, quiet: 0, lag: 0, attempt, result: None };
         let wait = self.size(FaultKind::LateCommit, late.who(), number);
         let late = self.flights.insert(late);
         self.next_stage(late, Stage::Land, wait);
@@ -287,21 +250,21 @@ impl World<'_> {
     }
 
     fn land(&mut self, name: Name) {
-        let Some(flight) = self.flights.remove(name) else { return };
-        let Some(Commit { writes, answer }) = flight.commit else { return };
-        if self.now > flight.begun + WINDOW_MS || self.store.conflicts(&flight.reads, flight.version) {
+        let Some(mut flight) = self.flights.remove(name) else { return };
+        let Some(Commit { writes, answer }) = flight.attempt.take() else { return };
+        if flight.attempt.is_too_old(self.now) || flight.attempt.conflicts(&self.store) {
             return;
         }
         self.fired(FaultKind::LateCommit);
         // Nobody hears this answer, and yet what it refused may be done by the next run of the same commands, after what it did.
-        self.oracles.answered(&self.store, flight.version, &flight.batch, &answer);
+        self.oracles.answered(&self.store, flight.attempt.version(), &flight.batch, &answer);
         self.apply(&flight.batch, writes, &answer);
     }
 
     fn committed(&mut self, name: Name) {
         let Some(flight) = self.flights.get_mut(name) else { return };
-        let Some(Commit { writes, answer }) = flight.commit.take() else { return };
-        let (who, number, version) = (flight.who(), flight.number, flight.version);
+        let Some(Commit { writes, answer }) = flight.attempt.take() else { return };
+        let (who, number, version) = (flight.who(), flight.number, flight.attempt.version());
         let batch = Arc::clone(&flight.batch);
         self.oracles.answered(&self.store, version, &batch, &answer);
         assert!(answer.damaged.is_empty(), "nothing damages rows here: {:?}", answer.damaged);
@@ -390,7 +353,7 @@ impl World<'_> {
         match origin {
             Origin::Host(host, ticket) => {
                 if let Ok(outcome) = &result {
-                    self.oracles.gateway_told(flight.version, &flight.batch, outcome);
+                    self.oracles.gateway_told(flight.attempt.version(), &flight.batch, outcome);
                 }
                 self.tell_host(host, Input::Transacted(ticket, result));
             }

@@ -5,11 +5,12 @@
 //! the same run on every machine; [`cli`], the command line around it, is the one part that may.
 //!
 //! Reading order: [`scenario`] and [`fault`] (what a world is made of), [`draw`] (keyed randomness), `world` (time and events),
-//! [`store`] (FoundationDB's semantics), `flight` (transactions and what goes wrong with them), `host` (gateways), `network` (links),
+//! [`store`] (FoundationDB's semantics), [`attempt`] (a transaction), `flight` (what goes wrong with it), `host` (gateways), `network` (links),
 //! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds), [`watch`] (a run tells its
 //! story; [`traffic`] and [`standing`] are what a close look adds), [`plan`] (what is left of a seed when it is told again with less),
 //! [`player`] (any step of a run, forwards and backwards), [`inspect`] (what is to be seen there).
 
+pub mod attempt;
 pub mod cli;
 mod clock;
 mod device;

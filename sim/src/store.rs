@@ -5,7 +5,7 @@
 //! Versions are kept for a window; a snapshot older than that is too old. What goes wrong beyond that is `flight`'s.
 
 use core::ops::Bound;
-use doubletick_core::store::{Key, LentRows, NotFetched, Read, Scan, Snapshot, Write, merge};
+use doubletick_core::store::{Key, LentRows, NotFetched, Read, Scan, Snapshot, Write, limits, merge};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -100,7 +100,11 @@ impl Store {
     }
 
     /// Applies the writes of one transaction at a time, in their order.
+    ///
+    /// # Panics
+    /// If they break one of the [`limits`].
     pub fn commit(&mut self, now: u64, writes: Vec<Write>) {
+        limits::check_writes(&writes);
         self.forget(now);
         if writes.is_empty() {
             return;
@@ -181,8 +185,7 @@ impl Snapshot for At<'_> {
     }
 
     fn scan(&mut self, scan: &Scan) -> Result<LentRows<'_>, NotFetched> {
-        assert!(scan.limit > 0, "a scan for no rows: {scan:?}");
-        if scan.from >= scan.to {
+        if !limits::check_scan(scan) {
             return Ok(Vec::new());
         }
         if self.fetched.is_some_and(|fetched| !fetched.contains(&Read::Rows(*scan))) {

@@ -1,10 +1,9 @@
 //! What every store of Doubletick promises, and how to show that one keeps it.
 //!
 //! The vocabulary (keys, writes, transactions) is [`doubletick_core::store`]; it is pure. This crate adds the one trait that does
-//! something, [`Store`], and what its implementers share. In reading order:
+//! something, [`Store`], and what its implementers share. In reading order, after [`limits`] (how large a transaction may be):
 //!
 //! - [`Store`]: run a transaction, watch a key;
-//! - [`limits`]: how large a transaction may be, the same for every store;
 //! - [`bells`]: who waits for which key, for stores that hold that in memory;
 //! - [`fetched`]: the snapshot of a store that must fetch, and its rounds;
 //! - [`readable`]: the same stores for whoever must not change them;
@@ -30,13 +29,13 @@
 
 use std::future::Future;
 
+pub use doubletick_core::store::limits;
 use doubletick_core::store::{Failure, Key, Transaction};
 
 pub mod bells;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod fetched;
-pub mod limits;
 pub mod memory;
 pub mod readable;
 pub mod waiting;

@@ -1,9 +1,9 @@
 //! How large a transaction may be. The limits are FoundationDB's, rounded to the safe side, and hold for every store, so that what passes
-//! on one machine passes on a cluster.
+//! on one machine, or in the simulator, passes on a cluster.
 //!
 //! Core makes its rows and batches so that they fit; a transaction that does not is a mistake of ours and panics.
 
-use doubletick_core::store::{Key, Scan, Write};
+use super::{Key, Scan, Write};
 
 /// The most bytes a value has (FoundationDB: 100,000).
 pub const MAX_VALUE: usize = 100_000;
