@@ -2,7 +2,6 @@
 //!
 //! Every type here is a value that is right once it exists: what cannot be a user or a phone number cannot be constructed.
 
-use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -172,8 +171,14 @@ pub struct GatewayId(pub u64);
 pub struct SessionEpoch(pub u64);
 
 /// A phone number as ITU-T E.164 writes it: a plus sign and 7 to 15 digits, the first not zero.
+///
+/// Kept in place, because a device may ask for many at a time.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Phone(String);
+pub struct Phone {
+    // ASCII, and zeros after it: they come before any digit, so that the order is that of the numbers as text.
+    text: [u8; Self::MAX_LEN],
+    len: u8,
+}
 
 impl Phone {
     /// The most characters that a phone number has, with its plus sign.
@@ -184,22 +189,25 @@ impl Phone {
         if text.len() > 2 * Self::MAX_LEN {
             return None;
         }
-        let mut digits = String::with_capacity(Self::MAX_LEN);
-        for (place, c) in text.trim().chars().enumerate() {
-            match c {
-                '+' if place == 0 => digits.push('+'),
-                '0'..='9' => digits.push(c),
-                ' ' | '-' | '(' | ')' => {}
+        let mut phone = Self { text: [0; Self::MAX_LEN], len: 0 };
+        for (place, byte) in text.trim().bytes().enumerate() {
+            match byte {
+                b'+' if place > 0 => return None,
+                b'+' | b'0'..=b'9' => {
+                    *phone.text.get_mut(usize::from(phone.len))? = byte;
+                    phone.len += 1;
+                }
+                b' ' | b'-' | b'(' | b')' => {}
                 _ => return None,
             }
         }
-        let well_formed = digits.starts_with('+') && (8..=Self::MAX_LEN).contains(&digits.len()) && digits.as_bytes()[1] != b'0';
-        well_formed.then_some(Self(digits))
+        let well_formed = phone.len >= 8 && phone.text[0] == b'+' && phone.text[1] != b'0';
+        well_formed.then_some(phone)
     }
 
     /// The number with its plus sign and no separators.
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.text[..usize::from(self.len)]).expect("a plus sign and digits")
     }
 }
 
@@ -290,13 +298,13 @@ impl fmt::Display for Seq {
 
 impl fmt::Display for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Phone({})", self.0)
+        write!(f, "Phone({})", self.as_str())
     }
 }
 

@@ -131,7 +131,7 @@ fn every_kind_of_damage_is_found_where_it_is() {
         ),
         (
             "a body was changed",
-            |s| s.entry(2, |entry| entry.content = StoredContent::Shared(StoredBody { kind: 1, bytes: b"tow".to_vec() })),
+            |s| s.entry(2, |entry| entry.content = StoredContent::Shared(StoredBody { kind: 1, bytes: (*b"tow").into() })),
             Fault::Chain,
         ),
         ("a sending device was changed", |s| s.entry(2, |entry| entry.sender.serial = 7), Fault::Chain),

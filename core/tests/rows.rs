@@ -31,7 +31,7 @@ fn id() -> MessageId {
 }
 
 fn body(text: &str) -> StoredBody {
-    StoredBody { kind: 7, bytes: text.into() }
+    StoredBody { kind: 7, bytes: text.as_bytes().into() }
 }
 
 fn log_entry(content: StoredContent) -> LogEntry {

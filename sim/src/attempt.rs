@@ -28,9 +28,15 @@ pub enum Ran {
 }
 
 impl<A> Attempt<A> {
-    /// Nothing is read yet. It fetches what it reads in rounds, or has everything at hand.
-    pub fn new(in_rounds: bool) -> Self {
-        Self { begun: 0, version: Version::default(), fetched: in_rounds.then(BTreeSet::new), reads: Reads::default(), commit: None }
+    /// Nothing is read yet. It fetches what it reads in rounds, or has everything at hand. `reads` is where it notes that: new, or of an
+    /// earlier one, which spares room for the same again.
+    pub fn new(reads: Reads, in_rounds: bool) -> Self {
+        Self { begun: 0, version: Version::default(), fetched: in_rounds.then(BTreeSet::new), reads, commit: None }
+    }
+
+    /// Where it has noted what it read, for another.
+    pub fn into_reads(self) -> Reads {
+        self.reads
     }
 
     /// It gets its read version.

@@ -17,11 +17,13 @@ pub(crate) struct Clock {
     drift_per_million: i64,
     /// When it was last read, and what it said, in microseconds.
     last: (u64, u64),
+    /// What was last waited for, and when it will say that.
+    awaited: Option<(Timestamp, u64)>,
 }
 
 impl Clock {
     pub(crate) fn new(off: i64, drift_per_million: i64) -> Self {
-        Self { off, drift_per_million, last: (0, 0) }
+        Self { off, drift_per_million, last: (0, 0), awaited: None }
     }
 
     /// What it says.
@@ -41,17 +43,28 @@ impl Clock {
     /// Somebody sets it forwards (or back).
     pub(crate) fn step(&mut self, millis: i64) {
         self.off += millis;
+        self.awaited = None;
     }
 
     /// The machine starts again: what was read before binds nobody.
     pub(crate) fn restart(&mut self) {
         self.last = (0, 0);
+        self.awaited = None;
     }
 
     /// After how many milliseconds of the world it says at least that, unless somebody sets it.
     pub(crate) fn until(&mut self, now: u64, then: Timestamp) -> u64 {
-        let then = then.millis().saturating_mul(1000);
         self.read(now);
+        let known = self.awaited.filter(|(awaited, at)| *awaited == then && *at >= now).map(|(_, at)| at - now);
+        known.unwrap_or_else(|| {
+            let wait = self.wait(now, then);
+            self.awaited = now.checked_add(wait).map(|at| (then, at));
+            wait
+        })
+    }
+
+    fn wait(&self, now: u64, then: Timestamp) -> u64 {
+        let then = then.millis().saturating_mul(1000);
         let slowly = then.saturating_sub(self.last.1).div_ceil(SLOW);
         let rate = (1_000_000 + self.drift_per_million).max(1) as u64;
         let mut straight = (then.saturating_sub(self.set_to(now)) / 1000).saturating_mul(1_000_000) / rate;

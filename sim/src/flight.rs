@@ -7,6 +7,7 @@ use crate::attempt::{Attempt, Ran};
 use crate::draw::{MILLION, What, Who};
 use crate::fault::FaultKind;
 use crate::slab::Name;
+use crate::store::Reads;
 use crate::traffic::{End, Journey};
 use crate::world::{Event, World};
 use doubletick_core::gateway::{Input, Ticket};
@@ -24,6 +25,15 @@ pub(crate) enum Origin {
     Host(u32, Ticket),
     /// The registration of a device.
     Device(u32),
+}
+
+impl Origin {
+    fn who(self) -> Who {
+        match self {
+            Self::Host(host, _) => Who::Host(host),
+            Self::Device(device) => Who::Device(device),
+        }
+    }
 }
 
 /// How far a transaction is.
@@ -57,10 +67,7 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub(crate) fn who(&self) -> Who {
-        match self.origin {
-            Origin::Host(host, _) => Who::Host(host),
-            Origin::Device(device) => Who::Device(device),
-        }
+        self.origin.who()
     }
 
     /// The answer that is on its way to its origin.
@@ -77,7 +84,9 @@ impl World<'_> {
     }
 
     pub(crate) fn submit(&mut self, origin: Origin, number: u64, batch: Arc<Batch>) {
-        let mut flight = Flight {
+        let reads = self.notes.pop().unwrap_or_default();
+        let in_rounds = self.draws.chance(origin.who(), What::Rounds, number, self.options.rounds);
+        let flight = Flight {
             origin,
             number,
             steps: 0,
@@ -86,12 +95,9 @@ impl World<'_> {
             due: 0,
             quiet: 0,
             lag: 0,
-            attempt: Attempt::new(false),
+            attempt: Attempt::new(reads, in_rounds),
             result: None,
         };
-        if self.draws.chance(flight.who(), What::Rounds, number, self.options.rounds) {
-            flight.attempt = Attempt::new(true);
-        }
         self.transaction_leaves(flight.who().into(), number, &flight.batch.commands);
         let name = self.flights.insert(flight);
         self.next_stage(name, Stage::Begin, 0);
@@ -241,7 +247,7 @@ impl World<'_> {
     fn give_up(&mut self, name: Name) {
         let Some(flight) = self.flights.get_mut(name) else { return };
         let (origin, number, batch) = (flight.origin, flight.number, Arc::clone(&flight.batch));
-        let attempt = core::mem::replace(&mut flight.attempt, Attempt::new(false));
+        let attempt = core::mem::replace(&mut flight.attempt, Attempt::new(Reads::default(), false));
         let late = Flight { origin, number, steps: 128, batch, stage: Stage::Land, due: 0, quiet: 0, lag: 0, attempt, result: None };
         let wait = self.size(FaultKind::LateCommit, late.who(), number);
         let late = self.flights.insert(late);
@@ -343,6 +349,8 @@ impl World<'_> {
         }
         self.arrives(journey);
         let Some(flight) = self.flights.remove(name) else { return };
+        let version = flight.attempt.version();
+        self.notes.push(flight.attempt.into_reads());
         let Some(result) = flight.result else { return };
         if let Origin::Host(host, _) = origin
             && self.hosts[host as usize].touched > self.now.saturating_sub(flight.lag)
@@ -353,7 +361,7 @@ impl World<'_> {
         match origin {
             Origin::Host(host, ticket) => {
                 if let Ok(outcome) = &result {
-                    self.oracles.gateway_told(flight.attempt.version(), &flight.batch, outcome);
+                    self.oracles.gateway_told(version, &flight.batch, outcome);
                 }
                 self.tell_host(host, Input::Transacted(ticket, result));
             }

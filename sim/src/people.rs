@@ -9,6 +9,7 @@ use doubletick_core::client::{Ask, Input, Outgoing, Tag};
 use doubletick_core::content::{Body, Content, Parts};
 use doubletick_core::frame::{Privacy, UserList};
 use doubletick_core::id::{ConversationId, MessageId, Seq, UserId};
+use std::sync::Arc;
 
 impl World<'_> {
     /// How long until somebody does something again.
@@ -181,10 +182,11 @@ impl World<'_> {
         let id = MessageId::new(at, random);
         let len = self.draws.within(who, What::Detail(4), counter, self.options.body_bytes) as usize;
         let body = |salt: u64| {
-            let mut bytes = vec![(counter ^ salt) as u8; len.max(16)];
-            bytes[..8].copy_from_slice(&counter.to_le_bytes());
-            bytes[8..16].copy_from_slice(&(u64::from(device) << 32 | salt).to_le_bytes());
-            Body { kind: 1, bytes: bytes.into() }
+            let mut bytes: Arc<[u8]> = (0..len.max(16)).map(|_| (counter ^ salt) as u8).collect();
+            let own = Arc::get_mut(&mut bytes).expect("nobody else has it yet");
+            own[..8].copy_from_slice(&counter.to_le_bytes());
+            own[8..16].copy_from_slice(&(u64::from(device) << 32 | salt).to_le_bytes());
+            Body { kind: 1, bytes }
         };
         let parts = if self.now_and_then(who, 5, counter, 5) {
             let devices = self.oracles.devices_of(conversation);

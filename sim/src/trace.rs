@@ -22,14 +22,18 @@ impl<E: Copy + core::fmt::Debug> Trace<E> {
         Self { buffer: Vec::new(), chain: Digest::START, every: every.max(1), checkpoints: Vec::new(), steps: 0, last: Vec::new() }
     }
 
-    /// An event is about to be handled.
-    pub(crate) fn step(&mut self, at: u64, event: E) {
+    /// An event is about to be handled: when, which, and its kind and whose it is in numbers.
+    pub(crate) fn step(&mut self, at: u64, event: E, (kind, whose): (u8, u64)) {
         if self.steps > 0 && self.steps.is_multiple_of(self.every) {
             self.seal();
             self.checkpoints.push((self.steps, self.chain));
         }
         self.steps += 1;
-        self.number(at);
+        let mut bytes = [0; 17];
+        bytes[..8].copy_from_slice(&at.to_le_bytes());
+        bytes[8] = kind;
+        bytes[9..].copy_from_slice(&whose.to_le_bytes());
+        self.buffer.extend_from_slice(&bytes);
         let entry = (self.steps, at, event);
         if self.last.len() < LAST {
             self.last.push(entry);

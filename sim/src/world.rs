@@ -14,7 +14,7 @@ use crate::plan::FaultId;
 use crate::run::{Failure, FailureKind, Run, Verdict, Work};
 use crate::scenario::Scenario;
 use crate::slab::{Name, Slab};
-use crate::store::Store;
+use crate::store::{Reads, Store};
 use crate::trace::Trace;
 use crate::watch::{Entry, Recorder, rarely};
 use core::cmp::Ordering;
@@ -164,6 +164,8 @@ pub(crate) struct World<'a> {
     pub(crate) oracles: Oracles,
     pub(crate) store: Store,
     pub(crate) flights: Slab<Flight>,
+    /// What ended transactions have noted their reads in, for the next ones.
+    pub(crate) notes: Vec<Reads>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) hosts: Vec<Host>,
     pub(crate) bells: BTreeMap<Key, u32>,
@@ -210,6 +212,7 @@ impl<'a> World<'a> {
             oracles: Oracles::default(),
             store: Store::default(),
             flights: Slab::new(),
+            notes: Vec::new(),
             slots: Vec::new(),
             hosts: Vec::new(),
             bells: BTreeMap::new(),
@@ -281,10 +284,7 @@ impl<'a> World<'a> {
         if self.recorder.is_some() {
             self.record_step(self.trace.steps + 1, at, nth, &event, self.whom(event));
         }
-        self.trace.step(at, event);
-        let (kind, whose) = event.code();
-        self.trace.bytes(&[kind]);
-        self.trace.number(whose);
+        self.trace.step(at, event, event.code());
         if let Some((from, outside)) = self.scenario.impure
             && self.trace.steps >= from
         {

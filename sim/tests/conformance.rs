@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use doubletick_core::store::{Failure, Key, Transaction, Write};
 use doubletick_sim::attempt::{Attempt, Ran};
-use doubletick_sim::store::Store;
+use doubletick_sim::store::{Reads, Store};
 use doubletick_store::bells::{Bell, Bells};
 use doubletick_store::conformance::{Harness, Random, Task};
 
@@ -32,7 +32,7 @@ impl Simulated {
     }
 
     async fn carry_out<T: Transaction>(self, transaction: T) -> Result<T::Answer, Failure> {
-        let mut attempt = Attempt::new(self.in_rounds);
+        let mut attempt = Attempt::new(Reads::default(), self.in_rounds);
         {
             let (store, now) = &*self.next_moment();
             attempt.begin(store, *now);

@@ -117,7 +117,7 @@ impl Anonymiser {
         let mut body = |StoredBody { kind, bytes }| {
             number += 1;
             let name = [rows::log(conversation, seq).key.as_bytes(), &number.to_le_bytes()].concat();
-            StoredBody { kind, bytes: self.bytes("body", &name, bytes.len()) }
+            StoredBody { kind, bytes: self.bytes("body", &name, bytes.len()).into() }
         };
         match content {
             StoredContent::Shared(shared) if conversation.pair().is_none() && shared.kind == change::KIND => {
@@ -136,7 +136,7 @@ impl Anonymiser {
             // No first byte of a change is this, so this cannot be read either.
             let mut bytes = self.bytes("unreadable", &body.bytes, body.bytes.len());
             bytes.iter_mut().take(1).for_each(|byte| *byte = u8::MAX);
-            return StoredBody { kind: body.kind, bytes };
+            return StoredBody { kind: body.kind, bytes: bytes.into() };
         };
         let users = |users: Vec<UserId>| users.into_iter().map(|user| self.user(user)).collect();
         let change = match change {

@@ -206,7 +206,12 @@ impl Gateway {
     fn start(&mut self, lane: Lane, batch: Vec<Queued>) {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let (origins, commands) = batch.into_iter().map(|queued| (queued.origin, queued.command)).unzip();
+        let mut origins = Vec::with_capacity(batch.len());
+        let mut commands = Vec::with_capacity(batch.len());
+        for Queued { origin, command } in batch {
+            origins.push(origin);
+            commands.push(command);
+        }
         let batch = Arc::new(Batch { now: self.now, commands });
         self.outputs.push_back(Output::Transact(ticket, Arc::clone(&batch)));
         self.flights.insert(ticket, Flight { lane, batch, origins, failures: 0, in_doubt: false });

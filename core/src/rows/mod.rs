@@ -38,6 +38,7 @@ mod envelope;
 mod group;
 mod key;
 mod place;
+mod shared;
 mod told;
 mod v1;
 

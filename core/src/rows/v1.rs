@@ -1,11 +1,13 @@
 //! The first schema of the stored values. Frozen: a change of any of these is a new schema beside it, with a conversion from this one.
 
 use super::envelope::{self, Damage, Row};
+use super::shared::AsBytes;
 use crate::content::{Body, Content, Entry, Parts};
 use crate::frame::{Presence, Privacy};
 use crate::id::{DeviceId, Digest, GatewayId, MessageId, Seq, SessionEpoch, Side, UserId};
 use crate::time::Timestamp;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -132,18 +134,19 @@ pub struct StoredBody {
     /// See [`Body::kind`].
     pub kind: u32,
     /// See [`Body::bytes`].
-    pub bytes: Vec<u8>,
+    #[rkyv(with = AsBytes)]
+    pub bytes: Arc<[u8]>,
 }
 
 impl From<&Body> for StoredBody {
     fn from(body: &Body) -> Self {
-        Self { kind: body.kind, bytes: body.bytes.to_vec() }
+        Self { kind: body.kind, bytes: Arc::clone(&body.bytes) }
     }
 }
 
 impl From<StoredBody> for Body {
     fn from(body: StoredBody) -> Self {
-        Self { kind: body.kind, bytes: body.bytes.into() }
+        Self { kind: body.kind, bytes: body.bytes }
     }
 }
 
@@ -180,17 +183,29 @@ impl LogEntry {
     /// # Errors
     /// As [`Row::decode`].
     pub fn read_for(bytes: &[u8], seq: Seq, device: DeviceId) -> Result<Entry, Damage> {
-        let archive = match envelope::open(2, bytes)? {
-            (1, archive) => archive,
-            (schema, _) => return Err(Damage::Schema(schema)),
-        };
-        let entry = rkyv::access::<ArchivedLogEntry, rkyv::rancor::Error>(archive).map_err(|_| Damage::Archive)?;
+        let entry = Self::access(bytes)?;
         let body = match &entry.content {
             ArchivedStoredContent::Shared(body) => Some(body),
             ArchivedStoredContent::PerDevice(bodies) => bodies.iter().find(|own| read(&own.0) == device).map(|own| &own.1),
         };
         let body = body.map(|body| Body { kind: body.kind.to_native(), bytes: body.bytes.as_slice().into() });
         Ok(Entry { seq, sender: read(&entry.sender), id: read(&entry.id), at: read(&entry.at), body })
+    }
+
+    /// Reads who sent the entry, and under which name, without what it carries.
+    ///
+    /// # Errors
+    /// As [`Row::decode`].
+    pub fn read_name(bytes: &[u8]) -> Result<(DeviceId, MessageId), Damage> {
+        let entry = Self::access(bytes)?;
+        Ok((read(&entry.sender), read(&entry.id)))
+    }
+
+    fn access(bytes: &[u8]) -> Result<&ArchivedLogEntry, Damage> {
+        match envelope::open(2, bytes)? {
+            (1, archive) => rkyv::access::<ArchivedLogEntry, rkyv::rancor::Error>(archive).map_err(|_| Damage::Archive),
+            (schema, _) => Err(Damage::Schema(schema)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{Oracle, Oracles};
 use doubletick_core::id::{ConversationId, DeviceId, Seq, UserId};
-use doubletick_core::rows::{LogEntry, Row};
+use doubletick_core::rows::LogEntry;
 use doubletick_core::store::Key;
 use std::collections::BTreeMap;
 
@@ -86,15 +86,15 @@ impl Model {
 impl Oracles {
     /// A row of a log was committed.
     pub(super) fn logged(&mut self, conversation: ConversationId, seq: Seq, key: &Key, value: &[u8], now: u64) {
-        let Ok(entry) = LogEntry::decode(value) else {
+        let Ok((sender, id)) = LogEntry::read_name(value) else {
             return self.compare(Oracle::LogProof, false, || format!("the row {key:?} does not decode"));
         };
-        let Some(message) = self.by_id.get(&entry.id).copied() else {
-            return self.compare(Oracle::Visibility, false, || format!("{} stands at {seq} of {conversation}; nobody wrote it", entry.id));
+        let Some(message) = self.by_id.get(&id).copied() else {
+            return self.compare(Oracle::Visibility, false, || format!("{id} stands at {seq} of {conversation}; nobody wrote it"));
         };
         let written = &self.messages[message as usize];
-        let same = written.conversation == conversation && written.sender == entry.sender;
-        self.compare(Oracle::Visibility, same, || format!("{} stands at {seq} of {conversation}, and was not written there", entry.id));
+        let same = written.conversation == conversation && written.sender == sender;
+        self.compare(Oracle::Visibility, same, || format!("{id} stands at {seq} of {conversation}, and was not written there"));
         let head = self.model.head(conversation);
         if seq <= head {
             let before = self.model.message_at(conversation, seq);
@@ -103,7 +103,7 @@ impl Oracles {
             });
         }
         self.compare(Oracle::TotalOrder, seq == head.next(), || format!("{seq} of {conversation} was committed after {head}"));
-        self.model.logs.entry(conversation).or_default().push(Placed { message, sender: entry.sender, at: now });
+        self.model.logs.entry(conversation).or_default().push(Placed { message, sender, at: now });
         self.place(message, seq);
     }
 

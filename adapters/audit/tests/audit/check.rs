@@ -1,6 +1,6 @@
 //! The proof of a whole store.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use doubletick_audit::check::{Checked, check};
 use doubletick_core::id::{ConversationId, DeviceId, Digest, MessageId, Seq};
@@ -79,13 +79,13 @@ fn an_empty_store_is_whole() {
 /// No change begins so.
 fn break_change(entry: &mut LogEntry) {
     let StoredContent::Shared(StoredBody { bytes, .. }) = &mut entry.content else { panic!("all are shared") };
-    bytes[0] = u8::MAX;
+    Arc::make_mut(bytes)[0] = u8::MAX;
 }
 
 /// A flipped bit in what was said.
 fn change_words(entry: &mut LogEntry) {
     let StoredContent::Shared(StoredBody { bytes, .. }) = &mut entry.content else { panic!("all are shared") };
-    bytes[3] ^= 1;
+    Arc::make_mut(bytes)[3] ^= 1;
 }
 
 #[test]
