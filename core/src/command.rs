@@ -7,6 +7,7 @@ use crate::change::Change;
 use crate::content::{Content, Entry};
 use crate::frame::{Chat, Presence, Privacy, RosterEntry, UserCard, UserList};
 use crate::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, UserId};
+use crate::rows::Reached;
 use crate::store::{Key, Lane};
 use crate::time::Timestamp;
 use alloc::boxed::Box;
@@ -106,7 +107,31 @@ pub enum Command {
     },
     /// Groups whose devices are to be marked. Answer: [`Reply::FanOuts`].
     ReadFanOuts,
-    /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`].
+    /// The sum of the receipts of a group's members begins. Answer: [`Reply::SumBegun`], or [`Reply::SumEnded`] if none is due.
+    BeginSum {
+        /// Of which group.
+        conversation: ConversationId,
+    },
+    /// The receipts of a group's members, summed up. Answer: [`Reply::Summed`].
+    Sum {
+        /// Of which group.
+        conversation: ConversationId,
+    },
+    /// Some senders are told of the sum. Answer: [`Reply::SumEnded`].
+    EndSum {
+        /// Of which group.
+        conversation: ConversationId,
+        /// The sum.
+        reached: Reached,
+        /// Whom to tell.
+        tell: Vec<UserId>,
+        /// If these are the last, the mark under which it has begun.
+        last: Option<u64>,
+    },
+    /// Groups whose members' receipts are to be summed up. Answer: [`Reply::Sums`].
+    ReadSums,
+    /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`] or
+    /// [`Reply::SumDue`].
     Acknowledge {
         /// Which device.
         device: DeviceId,
@@ -325,6 +350,27 @@ pub enum Reply {
     },
     /// See [`Command::ReadFanOuts`]: each group with a stamp that changes whenever its job moves on.
     FanOuts(Vec<(ConversationId, u64)>),
+    /// As [`Reply::Done`], and the receipts of the group's members are to be summed up, which nobody else is to do.
+    SumDue,
+    /// See [`Command::BeginSum`].
+    SumBegun {
+        /// Under which mark.
+        mark: u64,
+    },
+    /// See [`Command::Sum`].
+    Summed {
+        /// How far all have got.
+        reached: Reached,
+        /// The members of whose messages that says more than before.
+        tell: Vec<UserId>,
+    },
+    /// See [`Command::EndSum`].
+    SumEnded {
+        /// Whether more was acknowledged meanwhile.
+        again: bool,
+    },
+    /// See [`Command::ReadSums`]: each group with a stamp that changes whenever its sum moves on.
+    Sums(Vec<(ConversationId, u64)>),
     /// See [`Command::ReadLog`].
     Page {
         /// Of which conversation.
@@ -467,6 +513,10 @@ impl Command {
             Self::AskRoster { .. } => "AskRoster",
             Self::FanOut { .. } => "FanOut",
             Self::ReadFanOuts => "ReadFanOuts",
+            Self::BeginSum { .. } => "BeginSum",
+            Self::Sum { .. } => "Sum",
+            Self::EndSum { .. } => "EndSum",
+            Self::ReadSums => "ReadSums",
         }
     }
 
@@ -480,6 +530,8 @@ impl Command {
             | Self::Heard { .. }
             | Self::Send { .. }
             | Self::FanOut { .. }
+            | Self::BeginSum { .. }
+            | Self::EndSum { .. }
             | Self::Acknowledge { .. }
             | Self::SetListed { .. }
             | Self::SetPrivacy { .. }
@@ -501,6 +553,8 @@ impl Command {
             | Self::RenewLease { .. }
             | Self::ReadLeases
             | Self::ReadFanOuts
+            | Self::Sum { .. }
+            | Self::ReadSums
             | Self::Reap { .. } => Lane::Quick,
         }
     }

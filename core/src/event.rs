@@ -3,7 +3,7 @@
 use crate::content::Content;
 use crate::frame::UserList;
 use crate::id::{ConversationId, DeviceId, Digest, GatewayId, MessageId, Phone, Seq, SessionEpoch, Side, UserId};
-use crate::rows::{Account, Device, FanOut, Group, Head, LogEntry, Member, PastMember, Receipt, Session, Tally, Verification};
+use crate::rows::{Account, Device, FanOut, Group, Head, LogEntry, Member, PastMember, Reached, Receipt, Session, Tally, Verification};
 use crate::store::Key;
 use crate::time::Timestamp;
 use alloc::vec::Vec;
@@ -131,6 +131,29 @@ pub enum Event {
         conversation: ConversationId,
         /// Whether something was sent meanwhile, so that it all begins again.
         again: bool,
+    },
+    /// The receipts of a group's members are to be summed up from now on, or are being summed up, or need not be.
+    SumMarked {
+        /// Of which group.
+        conversation: ConversationId,
+        /// Odd while it waits, even while a gateway is at it; `None` for no more.
+        mark: Option<u64>,
+    },
+    /// These devices of senders are told how far the others of their group have got. Leaves no row.
+    ReachedTold {
+        /// In which group.
+        conversation: ConversationId,
+        /// How far all members have got.
+        reached: Reached,
+        /// Whom.
+        devices: Vec<DeviceId>,
+    },
+    /// The members of a group have got so far, all together.
+    ReachedMoved {
+        /// Of which group.
+        conversation: ConversationId,
+        /// So far.
+        reached: Reached,
     },
     /// A device has everything in a conversation up to here, or needs nothing before it. Only ever moves forwards.
     CursorMoved {

@@ -102,7 +102,7 @@ pub enum ClientFrame {
         /// The position before the first entry wanted.
         after: Seq,
     },
-    /// How far the other side has got. The replies are one [`ServerFrame::Receipt`] for each conversation that has moved at all.
+    /// How far the other side has got; in a group, all others. The replies are one [`ServerFrame::Receipt`] for each conversation that has moved at all.
     AskReceipts {
         /// At most [`crate::limits::BATCH_ITEMS`].
         of: Vec<ConversationId>,
@@ -245,7 +245,7 @@ pub enum ServerFrame {
         /// The last position of the conversation.
         head: Seq,
     },
-    /// How far the other side of a conversation has got. Watermarks: an older one changes nothing.
+    /// How far the other side of a conversation has got; in a group, how far all others have. Watermarks: an older one changes nothing.
     Receipt {
         /// Which conversation.
         of: Target,
@@ -363,6 +363,10 @@ pub struct RosterEntry {
     pub admin: bool,
     /// The serials of their linked devices.
     pub devices: Vec<u16>,
+    /// Everything up to here is on a device of theirs.
+    pub delivered: Seq,
+    /// Everything up to here was shown to them.
+    pub read: Seq,
 }
 
 /// A conversation in the chat list.

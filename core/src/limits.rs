@@ -54,6 +54,10 @@ pub const SPANS_PER_MEMBER: usize = 32;
 pub const SYNCHRONOUS_FAN_OUT: u32 = 16;
 /// Members whose devices a fan-out job marks in one transaction.
 pub const FAN_OUT_MEMBERS: u32 = 128;
+/// How long the acknowledgements of a group's members gather before their senders are told of them, as one.
+pub const SUM_AFTER: Millis = Millis(250);
+/// Senders who are told of a sum of receipts in one transaction.
+pub const SUM_SENDERS: usize = 128;
 /// Members in one page of a group's roster.
 pub const PAGE_MEMBERS: u32 = 256;
 /// Contacts of a user, and likewise users on a block list.

@@ -128,6 +128,11 @@ pub enum Fault {
     Headless,
     /// The group has more members than it may.
     TooManyMembers,
+    /// More is said to be on a device of every member's, or shown to them, than is true of this one.
+    NotReached {
+        /// Of whom it is not true.
+        user: UserId,
+    },
     /// What the log adds up to is something else.
     GroupDiffers,
     /// The log tells of a group, or of a member, and there is no such row.
@@ -176,6 +181,7 @@ impl Fault {
             Self::NotAllowed { .. } => "forbidden entry",
             Self::Headless => "group without an admin",
             Self::TooManyMembers => "too many members",
+            Self::NotReached { .. } => "receipt for all that is none",
             Self::GroupDiffers => "wrong row of a group",
             Self::NoGroup => "missing group",
             Self::Miscounted { .. } => "wrong count",
@@ -215,6 +221,7 @@ impl fmt::Display for Fault {
             Self::NotAllowed { sender } => write!(f, "sent by {sender}, whom the group's rules did not let do that"),
             Self::Headless => f.write_str("leaves the group without an admin"),
             Self::TooManyMembers => f.write_str("makes the group have more members than it may"),
+            Self::NotReached { user } => write!(f, "says more of all members than is true of {user}"),
             Self::GroupDiffers => f.write_str("is not what the group's log adds up to"),
             Self::NoGroup => f.write_str("missing, and the log tells of it"),
             Self::Miscounted { counted, stored } => write!(f, "says {stored}, a recount says {counted}"),
@@ -307,6 +314,8 @@ struct Log {
     messages: BTreeMap<(UserId, MessageId), Index>,
     /// Of a group.
     group: Option<group::Fold>,
+    /// Of a group, how far each user has got.
+    receipts: BTreeMap<UserId, Receipt>,
     /// Members whose rows have come in, and whether the group's own has.
     members: u64,
     described: bool,
@@ -338,7 +347,7 @@ impl Proof {
                 if !conversation.may_include(user) {
                     return Err(Fault::NotMember);
                 }
-                self.log(conversation).receipt(receipt)?;
+                self.log(conversation).receipt(user, receipt)?;
             }
             Place::Log(conversation, seq) => {
                 self.report.entries += 1;
@@ -356,8 +365,9 @@ impl Proof {
                     None => return Err(Fault::IndexedNowhere),
                 }
             }
-            Place::Group(..) | Place::Member(..) | Place::PastMember(..) | Place::Sent(..) => self.of_group(place, value)?,
+            Place::Group(..) | Place::Member(..) | Place::PastMember(..) | Place::Sent(..) | Place::Reached(..) => self.of_group(place, value)?,
             Place::FanOutDue(conversation) | Place::FanOut(conversation) => self.of_job(&place, conversation, value)?,
+            Place::SumDue(_) => drop(decode::<Counter>(value)?),
             Place::GroupCount(user) => {
                 let Counter(count) = decode(value)?;
                 self.group_counts.insert(user, count);
@@ -433,6 +443,8 @@ impl Proof {
             fold.check_member(user, &decode(value)?)
         } else if let Place::PastMember(_, user) = place {
             fold.check_past(user, &decode(value)?)
+        } else if let Place::Reached(_) = place {
+            fold.check_reached(&decode(value)?, &log.receipts)
         } else if let Place::Sent(_, user) = place {
             fold.check_sent(user, decode(value)?)
         } else {
@@ -596,12 +608,16 @@ impl Log {
             last_of_another: Seq::START,
             messages: BTreeMap::new(),
             group,
+            receipts: BTreeMap::new(),
             members: 0,
             described: false,
         }
     }
 
-    fn receipt(&self, receipt: Receipt) -> Result<(), Fault> {
+    fn receipt(&mut self, user: UserId, receipt: Receipt) -> Result<(), Fault> {
+        if self.group.is_some() {
+            self.receipts.insert(user, receipt);
+        }
         if receipt.read > receipt.delivered {
             return Err(Fault::ReadPastDelivered { receipt });
         }

@@ -73,6 +73,8 @@ fn place() -> impl Strategy<Value = Place> {
         (conversation(), user()).prop_map(|(c, u)| Place::Sent(c, u)),
         conversation().prop_map(Place::FanOutDue),
         conversation().prop_map(Place::FanOut),
+        conversation().prop_map(Place::Reached),
+        conversation().prop_map(Place::SumDue),
         user().prop_map(Place::GroupCount),
         user().prop_map(Place::Account),
         (user(), conversation()).prop_map(|(u, c)| Place::Chat(u, c)),
@@ -105,6 +107,8 @@ fn key_of(place: &Place) -> Key {
         Place::Sent(c, u) => rows::sent(*c, *u).key,
         Place::FanOutDue(c) => rows::fan_out_due(*c).key,
         Place::FanOut(c) => rows::fan_out(*c).key,
+        Place::Reached(c) => rows::reached(*c).key,
+        Place::SumDue(c) => rows::sum_due(*c).key,
         Place::GroupCount(u) => rows::group_count(*u).key,
         Place::Account(u) => rows::account(*u).key,
         Place::Chat(u, c) => rows::chat(*u, *c).key,
@@ -159,6 +163,11 @@ fn run_of(place: &Place) -> Option<Run> {
             (Place::FanOutDue(after), Place::FanOutDue(c)) => c > after,
             _ => false,
         }),
+        Place::SumDue(after) => (rows::sums_due(Some(*after), 9), |at, other| match (at, other) {
+            (Place::SumDue(after), Place::SumDue(c)) => c > after,
+            _ => false,
+        }),
+        Place::Reached(_) => (rows::sums_due(None, 9), |_, other| matches!(other, Place::SumDue(_))),
         Place::FanOut(_) => (rows::fan_outs(None, 9), |_, other| matches!(other, Place::FanOutDue(_))),
         Place::Contact(u, _) => (rows::listed(*u, UserList::Contacts), |at, other| match (at, other) {
             (Place::Contact(u, _), Place::Contact(v, _)) => u == v,
@@ -284,7 +293,7 @@ fn every_run_of_a_small_world_holds_exactly_its_rows() {
         }
     }
     for c in conversations {
-        places.extend([Place::Head(c), Place::Group(c), Place::FanOutDue(c), Place::FanOut(c)]);
+        places.extend([Place::Head(c), Place::Group(c), Place::FanOutDue(c), Place::FanOut(c), Place::Reached(c), Place::SumDue(c)]);
         places.extend(users.map(|user| Place::Member(c, user)));
         places.extend(users.map(|user| Place::PastMember(c, user)));
         places.extend(users.map(|user| Place::Sent(c, user)));

@@ -70,6 +70,8 @@ fn examples(check: &mut impl Check) {
     let span = |joined, left| Span { joined: Seq(joined), left: Seq(left), device_epoch: 3 };
     check.row("past_member", &PastMember { spans: vec![span(1, 4), span(9, 12)] });
     check.row("fan_out", &FanOut { upto: Seq(5), after: DEVICE.user });
+    let lowest = |all, others| Lowest { all: Seq(all), behind: DEVICE.user, others: Seq(others) };
+    check.row("reached", &Reached { delivered: lowest(5, 9), read: lowest(2, 7) });
     check.row("device", &Device { secret: digest(3), expires: AT, previous: None });
     check.row("device_renewed", &Device { secret: digest(3), expires: AT, previous: Some((digest(4), AT)) });
     check.row("cursor", &Cursor { upto: Seq(5) });
@@ -198,7 +200,7 @@ fn decode_all(bytes: &[u8]) -> Vec<bool> {
     fn taken<R: Row>(bytes: &[u8]) -> bool {
         R::decode(bytes).is_ok()
     }
-    let readers: [fn(&[u8]) -> bool; 21] = [
+    let readers: [fn(&[u8]) -> bool; 22] = [
         taken::<Head>,
         taken::<LogEntry>,
         taken::<Index>,
@@ -219,6 +221,7 @@ fn decode_all(bytes: &[u8]) -> Vec<bool> {
         taken::<Member>,
         taken::<PastMember>,
         taken::<FanOut>,
+        taken::<Reached>,
         taken::<Counter>,
     ];
     readers.iter().map(|read| read(bytes)).collect()

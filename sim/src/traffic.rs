@@ -216,7 +216,10 @@ fn of_command(command: &Command) -> Option<Subject> {
         Command::ReadLog { conversation, .. }
         | Command::Typing { conversation, .. }
         | Command::AskRoster { conversation, .. }
-        | Command::FanOut { conversation } => Some(Subject::Conversation(*conversation)),
+        | Command::FanOut { conversation }
+        | Command::BeginSum { conversation }
+        | Command::Sum { conversation }
+        | Command::EndSum { conversation, .. } => Some(Subject::Conversation(*conversation)),
         Command::OpenSession { device, .. }
         | Command::EndSession { device, .. }
         | Command::RemoveDevice { device }
@@ -238,6 +241,7 @@ fn of_command(command: &Command) -> Option<Subject> {
         | Command::RenewLease { .. }
         | Command::ReadLeases
         | Command::ReadFanOuts
+        | Command::ReadSums
         | Command::Reap { .. } => None,
     }
 }

@@ -11,7 +11,7 @@ use doubletick_core::chain;
 use doubletick_core::change::{self, Change};
 use doubletick_core::content::{Body, Content, Parts};
 use doubletick_core::id::{ConversationId, DeviceId, Digest, GroupId, MessageId, Seq, UserId};
-use doubletick_core::rows::{self, Account, FanOut, Group, Head, Index, LogEntry, Place, Row as _, StoredBody, StoredContent};
+use doubletick_core::rows::{self, Account, FanOut, Group, Head, Index, LogEntry, Lowest, Place, Reached, Row as _, StoredBody, StoredContent};
 use doubletick_core::store::Key;
 use doubletick_core::verify::{Around, Fault, verify_alone};
 
@@ -175,6 +175,11 @@ impl Anonymiser {
                 let job = FanOut::decode(value).ok()?;
                 FanOut { after: self.user(job.after), ..job }.encode()
             }
+            Place::Reached(_) => {
+                let Reached { delivered, read } = Reached::decode(value).ok()?;
+                let renamed = |lowest: Lowest| Lowest { behind: self.user(lowest.behind), ..lowest };
+                Reached { delivered: renamed(delivered), read: renamed(read) }.encode()
+            }
             Place::Log(conversation, seq) => unreachable!("entry {seq} of {conversation} is no other row"),
             // Positions and times stay as they are; of the rest no row gets here.
             Place::Receipt(..)
@@ -182,6 +187,7 @@ impl Anonymiser {
             | Place::PastMember(..)
             | Place::Sent(..)
             | Place::FanOutDue(_)
+            | Place::SumDue(_)
             | Place::GroupCount(_)
             | Place::Chat(..)
             | Place::Dirty(..)
@@ -216,6 +222,8 @@ impl Anonymiser {
             Place::Sent(id, who) => rows::sent(of(id), user(who)).key,
             Place::FanOutDue(id) => rows::fan_out_due(of(id)).key,
             Place::FanOut(id) => rows::fan_out(of(id)).key,
+            Place::Reached(id) => rows::reached(of(id)).key,
+            Place::SumDue(id) => rows::sum_due(of(id)).key,
             Place::Account(who) => rows::account(user(who)).key,
             Place::Chat(who, id) => rows::chat(user(who), of(id)).key,
             Place::Dirty(at, id) => rows::dirty(device(at), of(id)).key,

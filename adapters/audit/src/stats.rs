@@ -143,6 +143,8 @@ impl Stats {
             | Place::Sent(..)
             | Place::FanOutDue(_)
             | Place::FanOut(_)
+            | Place::Reached(_)
+            | Place::SumDue(_)
             | Place::GroupCount(_)
             | Place::Chat(..)
             | Place::Contact(..)

@@ -93,6 +93,8 @@ impl Story {
             | Place::Sent(..)
             | Place::FanOutDue(_)
             | Place::FanOut(_)
+            | Place::Reached(_)
+            | Place::SumDue(_)
             | Place::GroupCount(_)
             | Place::Chat(..)
             | Place::Contact(..)

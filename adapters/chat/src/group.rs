@@ -1,6 +1,8 @@
 //! What may be wanted of a group, in either mode.
 
-use doubletick_client::{Change, Client, ConversationId, Party, Phone, RequestError, StorageError, UserId};
+use doubletick_client::{
+    Body, Change, Client, ConversationId, Member, Message, MessageId, Party, Phone, RequestError, Seq, State, StorageError, UserId,
+};
 
 use crate::start::parse_phone;
 
@@ -13,6 +15,8 @@ pub(crate) enum Wish {
     Change(Wanted),
     /// Who its members are.
     Members,
+    /// Who has the user's last message, and to whom it was shown.
+    Receipts,
 }
 
 /// A change of a group, whose people have numbers.
@@ -55,7 +59,8 @@ pub(crate) fn parse(command: &str) -> Option<Result<Wish, String>> {
         "rename" => Ok(Wish::Change(Wanted::Rename(rest.to_owned()))),
         "leave" if rest.is_empty() => Ok(Wish::Change(Wanted::Leave)),
         "members" if rest.is_empty() => Ok(Wish::Members),
-        "leave" | "members" => Err("nothing is to follow that".into()),
+        "receipts" if rest.is_empty() => Ok(Wish::Receipts),
+        "leave" | "members" | "receipts" => Err("nothing is to follow that".into()),
         _ => return None,
     })
 }
@@ -85,6 +90,35 @@ pub(crate) async fn user(client: &Client, phone: &Phone) -> Result<UserId, Reque
     Ok(*users.first().expect("one number is one user"))
 }
 
+/// The user's last message in a group that has a position, and how far each of the others has got with it.
+pub(crate) async fn receipts(client: &Client, group: ConversationId) -> Result<(MessageId, Vec<(Member, State)>), RequestError> {
+    let last = last_own(client, group)?.ok_or(RequestError::Senseless("you have written nothing there that the server has"))?;
+    let (id, seq) = last;
+    let others = client.members(group).await?.into_iter().filter(|member| member.person.user != client.account().device.user);
+    let state = |member: &Member| match seq {
+        seq if seq <= member.read => State::Read,
+        seq if seq <= member.delivered => State::Delivered,
+        _ => State::Sent,
+    };
+    Ok((id, others.map(|member| (member.clone(), state(&member))).collect()))
+}
+
+/// Among the messages that are kept here.
+fn last_own(client: &Client, group: ConversationId) -> Result<Option<(MessageId, Seq)>, StorageError> {
+    let mut before = None;
+    loop {
+        let page = client.history(group, before, 100)?;
+        let is_it = |message: &&Message| message.own && message.place.seq().is_some() && !matches!(message.body, Body::Change(_));
+        if let Some(found) = page.iter().rev().find(is_it) {
+            return Ok(found.place.seq().map(|seq| (found.id, seq)));
+        }
+        match page.first() {
+            Some(first) => before = Some(first.place),
+            None => return Ok(None),
+        }
+    }
+}
+
 /// The groups of this name that the user is a member of.
 pub(crate) fn called(client: &Client, name: &str) -> Result<Vec<ConversationId>, StorageError> {
     let is_it = |with: &Party| matches!(with, Party::Group(group) if group.member && group.name.as_deref() == Some(name));
@@ -109,6 +143,7 @@ mod tests {
             ("rename The book club", Wish::Change(Wanted::Rename("The book club".into()))),
             ("leave", Wish::Change(Wanted::Leave)),
             ("members", Wish::Members),
+            ("receipts", Wish::Receipts),
         ] {
             assert_eq!(parse(command), Some(Ok(wish)), "{command}");
         }

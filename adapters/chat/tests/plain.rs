@@ -274,6 +274,38 @@ fn three_people_make_a_group_talk_in_it_and_change_it() {
 }
 
 #[test]
+fn the_ticks_of_a_group_are_those_of_all_and_each_member_is_told_of_when_asked() {
+    run(async {
+        let server = server().await;
+        let directory = tempfile::tempdir().unwrap();
+        let cy = client(&server, CY, &directory).await;
+        cy.online().await.unwrap();
+        cy.close().await;
+        let (mut ada, mut ben) = (Person::new(&server, ADA, Wait::Sent).await, Person::new(&server, BEN, Wait::Sent).await);
+        ada.says(&format!("/create Us {BEN} {CY}")).await;
+        ada.says("hello").await;
+        assert_eq!(ben.hears("message").await[4], "hello");
+        ada.hears("queued").await;
+        let queued = ada.hears("queued").await;
+        // Ben has read it, Cy is away.
+        let seen = async |ada: &mut Person| {
+            ada.says("/receipts").await;
+            let mut seen = vec![ada.hears("receipt").await, ada.hears("receipt").await];
+            seen.sort();
+            seen.into_iter().map(|fields| (fields[3].clone(), fields[4].clone())).collect::<Vec<_>>()
+        };
+        while seen(&mut ada).await != [(BEN.into(), "read".into()), (CY.into(), "sent".into())] {}
+        let address = Address::parse(&format!("http://{}", server.addr())).unwrap();
+        let cy = Person::of(Client::open(directory.path(), address).unwrap(), Wait::Sent, directory);
+        // The making of the group is delivered and read too.
+        while ada.hears("delivered").await[1..] != queued[1..] {}
+        while ada.hears("read").await[1..] != queued[1..] {}
+        assert_eq!(seen(&mut ada).await, [(BEN.into(), "read".into()), (CY.into(), "read".into())]);
+        drop(cy);
+    });
+}
+
+#[test]
 fn what_cannot_be_done_in_a_group_is_a_line_that_says_why() {
     run(async {
         let server = server().await;

@@ -66,7 +66,7 @@ impl Client {
             for member in members {
                 let mut person = self.person(member.user)?;
                 person.phone = member.phone.or(person.phone);
-                found.push(Member { person, admin: member.admin });
+                found.push(Member { person, admin: member.admin, delivered: member.delivered, read: member.read });
             }
             if !more {
                 return Ok(found);

@@ -170,6 +170,10 @@ pub struct Member {
     pub person: Person,
     /// Whether they are an admin.
     pub admin: bool,
+    /// Everything up to here is on a device of theirs.
+    pub delivered: Seq,
+    /// Everything up to here was shown to them.
+    pub read: Seq,
 }
 
 /// Somebody with an account.

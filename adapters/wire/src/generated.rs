@@ -606,6 +606,10 @@ pub struct RosterEntry {
     pub devices: ::prost::alloc::vec::Vec<u32>,
     #[prost(string, tag = "4")]
     pub phone: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "5")]
+    pub delivered: u64,
+    #[prost(uint64, tag = "6")]
+    pub read: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Chats {

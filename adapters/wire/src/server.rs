@@ -198,12 +198,13 @@ fn read_devices(numbers: Vec<u32>) -> Result<Vec<u16>, WireError> {
 fn write_member(member: &RosterEntry) -> pb::RosterEntry {
     let devices = member.devices.iter().copied().map(u32::from).collect();
     let phone = member.phone.as_ref().map(|phone| phone.as_str().into()).unwrap_or_default();
-    pb::RosterEntry { user: Some(member.user.0), admin: member.admin, devices, phone }
+    pb::RosterEntry { user: Some(member.user.0), admin: member.admin, devices, phone, delivered: member.delivered.0, read: member.read.0 }
 }
 
 fn read_member(it: pb::RosterEntry) -> Result<RosterEntry, WireError> {
     let phone = if it.phone.is_empty() { None } else { Some(parts::phone(&it.phone)?) };
-    Ok(RosterEntry { user: user(it.user)?, phone, admin: it.admin, devices: read_devices(it.devices)? })
+    let (delivered, read) = (Seq(it.delivered), Seq(it.read));
+    Ok(RosterEntry { user: user(it.user)?, phone, admin: it.admin, devices: read_devices(it.devices)?, delivered, read })
 }
 
 fn write_chat(chat: &Chat) -> pb::Chat {

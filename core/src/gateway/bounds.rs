@@ -17,18 +17,20 @@ impl Gateway {
         for session in self.sessions.values() {
             session.queues(config, visit);
         }
-        visit("timers", self.timers.len(), 2 * connections + self.parted.len() + self.flights.len() + 2);
+        visit("timers", self.timers.len(), 2 * connections + self.parted.len() + self.flights.len() + self.sums.len() + 2);
         visit("sessions to be handed over", self.parted.len(), config.connections);
         visit("sessions with something to be done", self.ready.len(), connections);
-        visit("transactions under way", self.flights.len(), 2 * config.in_flight + 2);
+        visit("transactions under way", self.flights.len(), 2 * config.in_flight + 3);
         visit("opening sessions", self.opening.len(), connections);
         visit("open sessions", self.open.len(), connections);
         visit("leases of others", self.leases.len(), limits::GATEWAYS as usize);
         visit("wake-ups seen to", self.seen.len(), limits::PAGE_WAKES as usize);
+        let groups = connections * limits::CHATS_PER_SESSION + limits::PAGE_CONVERSATIONS as usize;
+        visit("groups whose receipts are summed up", self.sums.len(), groups);
         visit("questions about leases", self.judging, limits::GATEWAYS as usize);
         let waiting = |lane: Lane| self.lines[lane as usize].waiting.len();
         let asked = config.connections * (config.requests as usize + MAX_PAGES as usize + 3);
-        visit("reads that wait", waiting(Lane::Read), asked + 1);
+        visit("reads that wait", waiting(Lane::Read), asked + 3);
         visit("questions for wake-ups that wait", waiting(Lane::Wake), 1);
         visit("reports that wait", waiting(Lane::Durable), 1);
         let ends = config.connections * (limits::WATCHES_PER_SESSION + config.requests as usize + 2);

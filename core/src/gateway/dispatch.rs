@@ -52,6 +52,10 @@ pub(super) enum Origin {
     FanOut(ConversationId),
     /// The jobs of that kind.
     FanOuts,
+    /// The sum of a group's receipts.
+    Sum(ConversationId),
+    /// The sums that are due.
+    Sums,
 }
 
 impl Origin {
@@ -60,7 +64,7 @@ impl Origin {
         match self {
             Self::Page(..) | Self::Dirty(_) | Self::Receipts(_) | Self::Watch(..) => true,
             Self::Nobody | Self::Heard | Self::Wakes | Self::Lease | Self::Leases | Self::Reap(..) => true,
-            Self::FanOut(_) | Self::FanOuts => true,
+            Self::FanOut(_) | Self::FanOuts | Self::Sum(_) | Self::Sums => true,
             Self::Open(_) | Self::Send(..) | Self::Ack(..) | Self::Request(..) | Self::Quiet(_) => false,
         }
     }
@@ -83,7 +87,7 @@ pub(super) enum Lane {
     Read,
     /// Wake-ups. One transaction at a time.
     Wake,
-    /// The marking of large groups' devices, one part of one group in a transaction, so that none grows with the number of groups.
+    /// What is done for whole groups, one part of one group in a transaction, so that none grows with the number of groups.
     FanOut,
 }
 
@@ -335,6 +339,7 @@ impl Gateway {
     pub(super) fn drop_flights(&mut self) {
         self.flights.clear();
         self.lines = Default::default();
+        self.sums.clear();
         self.ready.clear();
     }
 

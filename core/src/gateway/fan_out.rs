@@ -52,7 +52,7 @@ impl Gateway {
     }
 
     /// Whether a group falls to this gateway among those whose leases are known.
-    fn falls_to_this(&self, conversation: ConversationId) -> bool {
+    pub(super) fn falls_to_this(&self, conversation: ConversationId) -> bool {
         let place = crate::rows::fan_out_due(conversation).key;
         let rank = |gateway: GatewayId| {
             let mut bytes = place.as_bytes().to_vec();

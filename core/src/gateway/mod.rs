@@ -31,6 +31,7 @@ mod port;
 mod receive;
 mod replies;
 mod session;
+mod sums;
 mod timers;
 
 pub use config::Config;
@@ -48,6 +49,7 @@ use alloc::vec::Vec;
 use dispatch::{Flight, Lane, Line, Origin};
 use drain::{Draining, Parted};
 use session::Session;
+use sums::Sums;
 use timers::Timer;
 
 /// The sessions of one shard of connections. See the [module's documentation](self).
@@ -94,6 +96,7 @@ pub struct Gateway {
     /// Jobs of that kind as they were last seen in the store, and whether they are being looked at.
     jobs: BTreeMap<ConversationId, u64>,
     looking: bool,
+    sums: Sums,
     draining: Option<Draining>,
     /// Sessions of clients that were sent away, until they are opened elsewhere.
     parted: BTreeMap<ConnId, Parted>,
@@ -131,6 +134,7 @@ impl Gateway {
             fanning: BTreeMap::new(),
             jobs: BTreeMap::new(),
             looking: false,
+            sums: Sums::default(),
             draining: None,
             parted: BTreeMap::new(),
             ended: false,

@@ -41,6 +41,8 @@ impl Gateway {
             Origin::Leases => self.leases_read(reply),
             Origin::FanOut(conversation) => self.fanned_out(conversation, &reply),
             Origin::FanOuts => self.fan_outs_read(reply),
+            Origin::Sum(conversation) => self.summed(conversation, reply),
+            Origin::Sums => self.sums_read(reply),
             Origin::Reap(gateway, renewals) => self.reaped(gateway, renewals, reply),
         }
     }
@@ -134,6 +136,9 @@ impl Gateway {
     }
 
     fn ack_answered(&mut self, conn: ConnId, conversation: ConversationId, request: Option<RequestId>, reply: Result<Reply, Reject>) {
+        if reply == Ok(Reply::SumDue) {
+            self.sum_later(conversation);
+        }
         match (reply, request) {
             (Err(reject), request) => self.tell(conn, ServerFrame::Refused { request, reject }),
             (Ok(_), Some(request)) => self.tell(conn, ServerFrame::Done { request, expires: Timestamp::default() }),
@@ -235,6 +240,11 @@ impl Gateway {
                 | Reply::Leases(_)
                 | Reply::Reaped { .. }
                 | Reply::FannedOut { .. }
+                | Reply::SumDue
+                | Reply::SumBegun { .. }
+                | Reply::Summed { .. }
+                | Reply::SumEnded { .. }
+                | Reply::Sums(_)
                 | Reply::FanOuts(_),
             ) => unreachable!("no request is answered so"),
             Err(reject) => ServerFrame::Refused { request: Some(request), reject },

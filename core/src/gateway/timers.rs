@@ -5,7 +5,7 @@ use super::session::Phase;
 use super::{ConnId, Gateway, Ticket};
 use crate::command::Command;
 use crate::frame::CloseReason;
-use crate::id::UserId;
+use crate::id::{ConversationId, UserId};
 use crate::limits;
 use crate::time::{Millis, Timestamp};
 
@@ -20,6 +20,8 @@ pub(super) enum Timer {
     Rerun(Ticket),
     /// The gateway's periodic work: its lease, the leases of others, wake-ups whose bell was not heard.
     Lease,
+    /// The receipts of a group's members have gathered for long enough.
+    Sum(ConversationId),
     /// The turn of the next client to be sent away.
     Drain,
     /// The end of a session that was to be opened elsewhere.
@@ -36,6 +38,7 @@ impl Gateway {
             Timer::Resume(conn) => self.make_ready(conn),
             Timer::Rerun(ticket) => self.rerun(ticket),
             Timer::Lease => self.periodic(),
+            Timer::Sum(conversation) => self.begin_sum(conversation),
             Timer::Drain => self.send_away(),
             Timer::Handover(conn) => self.not_handed_over(conn),
         }
@@ -103,6 +106,7 @@ impl Gateway {
             self.enqueue(Lane::Read, Origin::Leases, Command::ReadLeases);
         }
         self.look_for_fan_outs();
+        self.look_for_sums();
         self.report_heard();
         if !planted!(BellIsTrusted) {
             self.take_wakes();

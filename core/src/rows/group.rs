@@ -1,7 +1,7 @@
 //! The stored values of groups, first schema. Frozen, as those of [`super::v1`] are.
 
 use super::envelope::{self, Damage, Row};
-use super::v1::row;
+use super::v1::{Receipt, row};
 use crate::change::Settings;
 use crate::id::{Seq, UserId};
 use crate::time::Timestamp;
@@ -13,6 +13,7 @@ row!(17, Group);
 row!(18, Member);
 row!(19, PastMember);
 row!(20, FanOut);
+row!(21, Reached);
 
 /// A group as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
@@ -67,4 +68,55 @@ pub struct FanOut {
     pub upto: Seq,
     /// The last member whose devices are marked.
     pub after: UserId,
+}
+
+/// How far the members of a group have got, as it was last summed up: each of two watermarks may be behind the truth, and is never ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Reached {
+    /// On a device of theirs.
+    pub delivered: Lowest,
+    /// Shown to them.
+    pub read: Lowest,
+}
+
+/// The lowest of the members' watermarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Lowest {
+    /// All members have got at least so far.
+    pub all: Seq,
+    /// The one who holds the others up.
+    pub behind: UserId,
+    /// All but that one have got at least so far. Never less than `all`.
+    pub others: Seq,
+}
+
+impl Reached {
+    /// How far everybody but one has got.
+    pub fn of_others(&self, user: UserId) -> Receipt {
+        let delivered = self.delivered.of_others(user);
+        Receipt { delivered, read: self.read.of_others(user).min(delivered) }
+    }
+
+    /// This, unless an earlier sum says more.
+    #[must_use]
+    pub fn beyond(self, before: Self) -> Self {
+        Self { delivered: self.delivered.beyond(before.delivered), read: self.read.beyond(before.read) }
+    }
+}
+
+impl Default for Lowest {
+    fn default() -> Self {
+        Self { all: Seq::START, behind: UserId(0), others: Seq::START }
+    }
+}
+
+impl Lowest {
+    /// How far everybody but one has got.
+    pub fn of_others(&self, user: UserId) -> Seq {
+        if user == self.behind { self.others } else { self.all }
+    }
+
+    fn beyond(self, before: Self) -> Self {
+        if self.all >= before.all && self.others >= before.others { self } else { before }
+    }
 }

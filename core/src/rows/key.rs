@@ -2,7 +2,7 @@
 
 use super::envelope::Row;
 use super::{
-    Account, ChatRow, Counter, Cursor, Device, FanOut, Group, Head, Index, Lease, Listed, LogEntry, Member, PastMember, PhoneRow, Receipt,
+    Account, ChatRow, Counter, Cursor, Device, FanOut, Group, Head, Index, Lease, Listed, LogEntry, Member, PastMember, PhoneRow, Reached, Receipt,
     Session, SessionOf, StoredWake, Verification, Watcher,
 };
 use crate::frame::UserList;
@@ -55,6 +55,7 @@ pub(super) const GROUP: u8 = 4;
 pub(super) const MEMBER: u8 = 5;
 pub(super) const PAST_MEMBER: u8 = 6;
 pub(super) const SENT: u8 = 7;
+pub(super) const REACHED: u8 = 8;
 pub(super) const ACCOUNT: u8 = 0;
 pub(super) const CHAT: u8 = 1;
 pub(super) const CONTACT: u8 = 2;
@@ -68,6 +69,7 @@ pub(super) const OWNER: u8 = 0;
 pub(super) const CODE: u8 = 1;
 pub(super) const DUE: u8 = 0;
 pub(super) const PROGRESS: u8 = 1;
+pub(super) const SUM: u8 = 2;
 pub(super) const BELL: u8 = 0;
 pub(super) const SESSION_OF: u8 = 1;
 pub(super) const WAKE: u8 = 2;
@@ -186,6 +188,26 @@ pub fn past_member(conversation: ConversationId, user: UserId) -> At<PastMember>
 /// The last position of a group at which a message of a user's stands.
 pub fn sent(conversation: ConversationId, user: UserId) -> At<Counter> {
     at(Bytes::of(CONVERSATION).conversation(conversation).byte(SENT).user(user))
+}
+
+/// How far the members of a group have got, all together.
+pub fn reached(conversation: ConversationId) -> At<Reached> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(REACHED))
+}
+
+/// That the receipts of a group's members are to be summed up, or are being summed up.
+pub fn sum_due(conversation: ConversationId) -> At<Counter> {
+    at(Bytes::of(JOB).byte(SUM).conversation(conversation))
+}
+
+/// Groups whose members' receipts are to be summed up, after one, at most `limit`.
+pub fn sums_due(after: Option<ConversationId>, limit: u32) -> Scan {
+    Scan { from: after_conversation(Bytes::of(JOB).byte(SUM), after), to: Bytes::of(JOB).byte(SUM + 1).key(), limit, reverse: false }
+}
+
+/// The group of a key of [`sums_due`].
+pub fn sum_due_of(key: &Key) -> Option<ConversationId> {
+    Reader(key.as_bytes()).expect(JOB)?.expect(SUM)?.conversation()
 }
 
 /// Up to where the devices of a large group are to be marked.

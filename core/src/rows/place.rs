@@ -28,6 +28,10 @@ pub enum Place {
     FanOutDue(ConversationId),
     /// See [`super::fan_out`].
     FanOut(ConversationId),
+    /// See [`super::reached`].
+    Reached(ConversationId),
+    /// See [`super::sum_due`].
+    SumDue(ConversationId),
     /// See [`super::account`].
     Account(UserId),
     /// See [`super::chat`].
@@ -96,6 +100,8 @@ impl Place {
             Self::Sent(..) => "sent",
             Self::FanOutDue(_) => "fan-out due",
             Self::FanOut(_) => "fan-out",
+            Self::Reached(_) => "reached",
+            Self::SumDue(_) => "sum due",
             Self::GroupCount(_) => "group count",
             Self::Account(_) => "account",
             Self::Chat(..) => "chat",
@@ -129,6 +135,8 @@ impl Place {
             | Self::Sent(conversation, _)
             | Self::FanOutDue(conversation)
             | Self::FanOut(conversation)
+            | Self::Reached(conversation)
+            | Self::SumDue(conversation)
             | Self::Chat(_, conversation)
             | Self::Dirty(_, conversation)
             | Self::Cursor(_, conversation) => Some(*conversation),
@@ -161,6 +169,7 @@ fn in_conversation(bytes: &mut Reader) -> Option<Place> {
         key::MEMBER => Place::Member(conversation, bytes.user()?),
         key::PAST_MEMBER => Place::PastMember(conversation, bytes.user()?),
         key::SENT => Place::Sent(conversation, bytes.user()?),
+        key::REACHED => Place::Reached(conversation),
         _ => return None,
     })
 }
@@ -169,6 +178,7 @@ fn job(bytes: &mut Reader) -> Option<Place> {
     Some(match bytes.byte()? {
         key::DUE => Place::FanOutDue(bytes.conversation()?),
         key::PROGRESS => Place::FanOut(bytes.conversation()?),
+        key::SUM => Place::SumDue(bytes.conversation()?),
         _ => return None,
     })
 }
@@ -231,6 +241,8 @@ impl fmt::Display for Place {
             Self::Sent(conversation, user) => write!(f, "last own message of {user} in {conversation}"),
             Self::FanOutDue(conversation) => write!(f, "fan-out due in {conversation}"),
             Self::FanOut(conversation) => write!(f, "progress of the fan-out in {conversation}"),
+            Self::Reached(conversation) => write!(f, "how far the members of {conversation} have got"),
+            Self::SumDue(conversation) => write!(f, "sum of receipts due in {conversation}"),
             Self::Account(user) => write!(f, "account of {user}"),
             Self::Chat(user, conversation) => write!(f, "chat {conversation} of {user}"),
             Self::Contact(owner, user) => write!(f, "contact {user} of {owner}"),

@@ -2,7 +2,7 @@
 
 use super::{
     Account, ChatRow, Counter, Cursor, Damage, Device, FanOut, Group, Head, Index, Lease, Listed, LogEntry, Member, PastMember, PhoneRow,
-    Place, Receipt, Row, Session, SessionOf, StoredWake, Verification, Watcher,
+    Place, Reached, Receipt, Row, Session, SessionOf, StoredWake, Verification, Watcher,
 };
 use alloc::format;
 use alloc::string::String;
@@ -25,7 +25,8 @@ pub fn told(place: &Place, value: &[u8]) -> Result<String, Damage> {
         Place::Member(..) => tell::<Member>(value),
         Place::PastMember(..) => tell::<PastMember>(value),
         Place::FanOut(_) => tell::<FanOut>(value),
-        Place::Sent(..) | Place::FanOutDue(_) | Place::GroupCount(_) => tell::<Counter>(value),
+        Place::Reached(_) => tell::<Reached>(value),
+        Place::Sent(..) | Place::FanOutDue(_) | Place::SumDue(_) | Place::GroupCount(_) => tell::<Counter>(value),
         Place::Account(_) => tell::<Account>(value),
         Place::Chat(..) => tell::<ChatRow>(value),
         Place::Contact(..) | Place::Block(..) => tell::<Listed>(value),

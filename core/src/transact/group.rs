@@ -3,6 +3,7 @@
 mod change;
 mod devices;
 mod fan_out;
+pub(super) mod reached;
 mod roster;
 mod span;
 

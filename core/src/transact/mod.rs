@@ -183,6 +183,10 @@ fn decide(view: &mut View, now: Timestamp, command: &Command) -> Result<Decision
         Command::AskRoster { user, conversation, after } => group::ask_roster(view, *user, *conversation, *after),
         Command::FanOut { conversation } => group::run_fan_out(view, *conversation),
         Command::ReadFanOuts => group::waiting_fan_outs(view),
+        Command::BeginSum { conversation } => group::reached::begin(view, *conversation),
+        Command::Sum { conversation } => group::reached::sum(view, *conversation),
+        Command::EndSum { conversation, reached, tell, last } => group::reached::end(view, *conversation, *reached, tell, *last),
+        Command::ReadSums => group::reached::waiting(view),
         Command::ReadLog { device, conversation, after } => message::read_log(view, *device, *conversation, *after),
         Command::ReadDirty { device, after } => message::read_dirty(view, *device, *after),
         Command::Acknowledge { device, conversation, delivered, read } => {

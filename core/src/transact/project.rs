@@ -3,7 +3,7 @@
 use crate::event::{Event, MessageSent};
 use crate::frame::UserList;
 use crate::id::{Pair, Side, UserId};
-use crate::rows::{self, ChatRow, Cursor, Index, Lease, Listed, PhoneRow, Session, SessionOf, Topic, Watcher};
+use crate::rows::{self, ChatRow, Counter, Cursor, Index, Lease, Listed, PhoneRow, Session, SessionOf, Topic, Watcher};
 use crate::time::Timestamp;
 use crate::view::View;
 
@@ -31,7 +31,9 @@ pub(super) fn project(view: &mut View, event: &Event) {
         | Event::MarkedBehind { .. }
         | Event::FanOutDue { .. }
         | Event::FanOutMoved { .. }
-        | Event::FanOutDone { .. } => of_group(view, event),
+        | Event::FanOutDone { .. }
+        | Event::SumMarked { .. }
+        | Event::ReachedMoved { .. } => of_group(view, event),
         Event::CursorMoved { device, conversation, upto, caught_up } => {
             view.set(&rows::cursor(*device, *conversation), &Cursor { upto: *upto });
             if *caught_up {
@@ -70,7 +72,7 @@ pub(super) fn project(view: &mut View, event: &Event) {
             view.clear(rows::lease(*gateway).key);
             view.clear(rows::bell(*gateway).key);
         }
-        Event::PresenceChanged { .. } | Event::PrivacyChanged { .. } | Event::Typing { .. } => {}
+        Event::PresenceChanged { .. } | Event::PrivacyChanged { .. } | Event::Typing { .. } | Event::ReachedTold { .. } => {}
     }
 }
 
@@ -102,6 +104,9 @@ fn of_group(view: &mut View, event: &Event) {
                 view.clear(rows::fan_out_due(*conversation).key);
             }
         }
+        Event::SumMarked { conversation, mark: Some(mark) } => view.set(&rows::sum_due(*conversation), &Counter(*mark)),
+        Event::SumMarked { conversation, mark: None } => view.clear(rows::sum_due(*conversation).key),
+        Event::ReachedMoved { conversation, reached } => view.set(&rows::reached(*conversation), reached),
         other => unreachable!("no event of a group: {other:?}"),
     }
 }

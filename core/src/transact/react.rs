@@ -4,7 +4,7 @@ use super::{presence, sessions_of};
 use crate::event::{Event, MessageSent};
 use crate::frame::{Presence, UserList};
 use crate::id::{ConversationId, DeviceId, Seq, UserId};
-use crate::rows::{self, LogEntry, Session, StoredContent, StoredEntry, StoredWake, Topic, Watcher};
+use crate::rows::{self, LogEntry, Receipt, Session, StoredContent, StoredEntry, StoredWake, Topic, Watcher};
 use crate::store::Key;
 use crate::view::{Stop, View};
 use alloc::vec::Vec;
@@ -16,6 +16,16 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
         Event::ReceiptMoved { user, conversation, receipt, tell: true } => {
             let told = StoredWake::Receipt(receipt.delivered, receipt.read);
             wake_peer(view, *user, *conversation, Topic::Receipt(*conversation), &told)
+        }
+        Event::ReachedTold { conversation, reached, devices } => {
+            view.need(&devices.iter().map(|device| rows::session(*device).key).collect::<Vec<Key>>())?;
+            for device in devices {
+                let Receipt { delivered, read } = reached.of_others(device.user);
+                if let Some(session) = view.find(&rows::session(*device))? {
+                    wake(view, *device, &session, Topic::Receipt(*conversation), &StoredWake::Receipt(delivered, read));
+                }
+            }
+            Ok(())
         }
         Event::Typing { user, conversation, active } => {
             wake_peer(view, *user, *conversation, Topic::Typing(*conversation), &StoredWake::Typing(*active))
@@ -60,6 +70,8 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
         | Event::FanOutDue { .. }
         | Event::FanOutMoved { .. }
         | Event::FanOutDone { .. }
+        | Event::SumMarked { .. }
+        | Event::ReachedMoved { .. }
         | Event::CursorMoved { .. }
         | Event::SessionEnded { .. }
         | Event::SessionUnlisted { .. }

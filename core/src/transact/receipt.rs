@@ -25,7 +25,10 @@ pub(super) fn acknowledge(
     let (head, cursor, receipt) = (rows::head(conversation), rows::cursor(device, conversation), rows::receipt(conversation, user));
     // Of a direct conversation, the account of the other side is asked for in the same round: its devices may have to be told.
     let (dirty, account) = (rows::dirty(device, conversation), rows::account(conversation.peer(user).unwrap_or(user)));
-    view.need(&[head.key, cursor.key, receipt.key, dirty.key, account.key])?;
+    // Of a group, whether it is marked already as one whose receipts have moved.
+    let mark = conversation.pair().is_none().then(|| rows::sum_due(conversation).key);
+    let keys = [head.key, cursor.key, receipt.key, dirty.key, account.key].into_iter().chain(mark);
+    view.need(&keys.collect::<Vec<Key>>())?;
 
     let head = view.get(&head)?.unwrap_or(Head::EMPTY);
     let end = match conversation {
@@ -68,26 +71,37 @@ pub(super) fn acknowledge(
         let tell = tell && !planted!(ReadIsNotTold if after.delivered == before.delivered);
         events.push(Event::ReceiptMoved { user, conversation, receipt: after, tell });
     }
-    Ok(Decision::of(events, Reply::Done))
+    let (marked, sum) = if after != before && mark.is_some() { group::reached::due(view, conversation)? } else { (None, false) };
+    events.extend(marked);
+    Ok(Decision::of(events, if sum { Reply::SumDue } else { Reply::Done }))
 }
 
 pub(super) fn ask(view: &mut View, user: UserId, conversations: &[ConversationId]) -> Result<Decision, Stop> {
-    let mut wanted = Vec::with_capacity(conversations.len());
+    let (mut wanted, mut groups) = (Vec::with_capacity(conversations.len()), vec![]);
     for conversation in conversations {
-        // How far a group has got is not one position.
         if conversation.pair().is_none() {
+            groups.push(*conversation);
             continue;
         }
         let peer = peer_in(*conversation, user)?;
         wanted.push((*conversation, rows::receipt(*conversation, if planted!(OwnReceiptAsked) { user } else { peer })));
     }
-    let keys: Vec<Key> = wanted.iter().map(|(_, at)| at.key).collect();
+    let of_groups = groups.iter().flat_map(|group| [rows::member(*group, user).key, rows::reached(*group).key]);
+    let keys: Vec<Key> = wanted.iter().map(|(_, at)| at.key).chain(of_groups).collect();
     view.need(&keys)?;
     let mut receipts = vec![];
     for (conversation, at) in wanted {
         if let Some(receipt) = view.find(&at)? {
             receipts.push((conversation, receipt.delivered, receipt.read));
         }
+    }
+    for group in groups {
+        // Whoever has left since hears nothing, and the rest of what they ask for is answered.
+        let others = match group::reached::of_others(view, group, user) {
+            Err(Stop::Reject(_)) => continue,
+            others => others?,
+        };
+        receipts.extend(others.map(|others| (group, others.delivered, others.read)));
     }
     Ok(Decision::reply(Reply::Receipts(receipts)))
 }

@@ -52,6 +52,8 @@ pub fn verify_alone(place: &Place, value: &[u8], around: Around) -> Result<(), F
         }
         Place::FanOutDue(_) => decode::<Counter>(value).and_then(|Counter(upto)| within(Seq(upto))),
         Place::FanOut(_) => decode::<rows::FanOut>(value).and_then(|job| within(job.upto)),
+        Place::Reached(_) => decode::<rows::Reached>(value).and_then(|reached| within(reached.delivered.others)),
+        Place::SumDue(_) => decode::<Counter>(value).map(drop),
         Place::Account(_) => decode::<Account>(value).map(drop),
         Place::Contact(..) | Place::Block(..) => decode::<rows::Listed>(value).map(drop),
         Place::LastSeen(_) | Place::GroupCount(_) | Place::Bell(_) | Place::Sent(..) => decode::<Counter>(value).map(drop),

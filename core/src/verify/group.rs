@@ -5,7 +5,7 @@ use crate::change::{Change, Settings};
 use crate::content::Body;
 use crate::id::{Seq, UserId};
 use crate::limits;
-use crate::rows::{Counter, Group, Member, PastMember, StoredContent};
+use crate::rows::{Counter, Group, Lowest, Member, PastMember, Reached, Receipt, StoredContent};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -149,6 +149,20 @@ impl Fold {
 
     pub(super) fn check_sent(&self, user: UserId, row: Counter) -> Result<(), Fault> {
         if self.sent.get(&user) == Some(&Seq(row.0)) { Ok(()) } else { Err(Fault::GroupDiffers) }
+    }
+
+    /// What is said of all members must be true of each.
+    pub(super) fn check_reached(&self, row: &Reached, receipts: &BTreeMap<UserId, Receipt>) -> Result<(), Fault> {
+        for (user, standing) in &self.members {
+            let Receipt { delivered, read } = receipts.get(user).copied().unwrap_or_default();
+            // What stands before somebody's beginning is not missing to them.
+            let before = Seq(standing.joined.0.saturating_sub(1));
+            let said = |lowest: &Lowest| if lowest.behind == *user { lowest.all } else { lowest.others };
+            if said(&row.delivered) > delivered.max(before) || said(&row.read) > read.max(before) {
+                return Err(Fault::NotReached { user: *user });
+            }
+        }
+        Ok(())
     }
 
     /// Whether the log begins with the group and ends with an admin, if with any member.

@@ -7,6 +7,7 @@ use doubletick_core::command::Command;
 use doubletick_core::frame::{Privacy, UserList};
 use doubletick_core::id::{DeviceId, Seq, SessionEpoch, UserId};
 use doubletick_core::limits;
+use doubletick_core::rows::{Lowest, Reached};
 use doubletick_core::store::{Read, Write};
 use doubletick_core::transact::Batch;
 
@@ -158,6 +159,19 @@ fn in_groups(line: &mut dyn FnMut(&World, &Command, &str)) {
     let ben = DeviceId { user: UserId(2), serial: 1 };
     let acknowledged = Command::Acknowledge { device: ben, conversation: GROUP, delivered: Seq(1), read: Seq(0) };
     line(&small, &acknowledged, "in a group");
+    let mut heard = small.clone();
+    heard.run(acknowledged).unwrap();
+    line(&heard, &Command::BeginSum { conversation: GROUP }, "receipts of a group");
+    line(&heard, &Command::Sum { conversation: GROUP }, "of a group of three");
+    let mut all = large.clone();
+    for user in 1..=u64::from(limits::SYNCHRONOUS_FAN_OUT) + 1 {
+        all.has(DeviceId { user: UserId(user), serial: 1 }, 1).unwrap();
+    }
+    line(&all, &Command::Sum { conversation: GROUP }, "of a group of 17");
+    let ann = UserId(1);
+    let lowest = Lowest { all: Seq(1), behind: ann, others: Seq(1) };
+    let reached = Reached { delivered: lowest, read: Lowest::default() };
+    line(&all, &Command::EndSum { conversation: GROUP, reached, tell: vec![ann], last: Some(1) }, "one sender is told, connected");
     let removed = change(DeviceId { user: UserId(1), serial: 1 }, "out", &removed(ben));
     line(&small, &removed, "a member is removed from a group of three, all connected");
 }

@@ -11,6 +11,7 @@ mod batches;
 mod cost;
 mod damage;
 mod devices;
+mod group_receipts;
 mod groups;
 mod messages;
 mod presence;

@@ -87,6 +87,28 @@ impl World {
         self.run(Command::Acknowledge { device, conversation: GROUP, delivered, read: Seq(0) })
     }
 
+    pub fn shown(&mut self, device: DeviceId, read: u64) -> Answer {
+        let read = Seq(read);
+        self.run(Command::Acknowledge { device, conversation: GROUP, delivered: read, read })
+    }
+
+    /// Sums up the receipts of the group's members if that is due, as a gateway does; whom it tells.
+    pub fn sum(&mut self) -> Option<Vec<UserId>> {
+        let Ok(Reply::SumBegun { mark }) = self.run(Command::BeginSum { conversation: GROUP }) else { return None };
+        let Ok(Reply::Summed { reached, tell }) = self.run(Command::Sum { conversation: GROUP }) else { panic!("it is a group") };
+        let end = Command::EndSum { conversation: GROUP, reached, tell: tell.clone(), last: Some(mark) };
+        assert_eq!(self.run(end), Ok(Reply::SumEnded { again: false }));
+        Some(tell)
+    }
+
+    /// How far the others have got, as somebody who asks is told.
+    pub fn others(&mut self, user: DeviceId) -> Option<(u64, u64)> {
+        match self.run(Command::AskReceipts { user: user.user, conversations: vec![GROUP] }) {
+            Ok(Reply::Receipts(told)) => told.first().map(|(_, delivered, read)| (delivered.0, read.0)),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Up to where the group is ahead of a device, if it is.
     pub fn behind(&mut self, device: DeviceId) -> Option<u64> {
         self.dirty(device).into_iter().find(|(conversation, _)| *conversation == GROUP).map(|(_, upto)| upto.0)

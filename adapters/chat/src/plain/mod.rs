@@ -7,7 +7,7 @@ mod printer;
 
 use std::time::Duration;
 
-use doubletick_client::{Client, ConversationId, Event, MessageId, Status};
+use doubletick_client::{Client, ConversationId, Event, Member, MessageId, State, Status};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, BufReader};
 use tokio::sync::mpsc;
 
@@ -183,7 +183,7 @@ async fn done(client: &Client, line: Line, to: &mut Option<Address>) -> Result<O
             *to = Some(Address::Group(conversation));
             return Ok(Some(Outcome::Queued { conversation, id }));
         }
-        Line::Group(wish @ (Wish::Change(_) | Wish::Members)) => {
+        Line::Group(wish @ (Wish::Change(_) | Wish::Members | Wish::Receipts)) => {
             let Some(Address::Group(group)) = *to else {
                 return Err(Failure::Usage("it does not say of which group: /to GROUP comes before it".into()));
             };
@@ -193,6 +193,7 @@ async fn done(client: &Client, line: Line, to: &mut Option<Address>) -> Result<O
                     let id = client.change_group(group, change).await?;
                     Ok(Some(Outcome::Queued { conversation: group, id }))
                 }
+                Wish::Receipts => Ok(Some(Outcome::Answered(receipts(client, group).await?))),
                 Wish::Create(..) | Wish::Members => Ok(Some(Outcome::Answered(members(client, group).await?))),
             };
         }
@@ -204,11 +205,30 @@ async fn members(client: &Client, group: ConversationId) -> Result<Vec<Vec<Strin
     let members = client.members(group).await?;
     let mut lines = vec![];
     for member in &members {
-        let number = member.person.phone.as_ref().map_or_else(|| member.person.user.to_string(), ToString::to_string);
-        lines.push(vec!["member".into(), group.to_string(), number, if member.admin { "admin" } else { "member" }.into()]);
+        lines.push(vec!["member".into(), group.to_string(), number_of(member), if member.admin { "admin" } else { "member" }.into()]);
     }
     lines.push(vec!["members".into(), group.to_string(), members.len().to_string()]);
     Ok(lines)
+}
+
+async fn receipts(client: &Client, group: ConversationId) -> Result<Vec<Vec<String>>, Failure> {
+    let (id, others) = group::receipts(client, group).await?;
+    let mut lines = vec![];
+    for (member, state) in &others {
+        let word = match state {
+            State::Read => "read",
+            State::Delivered => "delivered",
+            State::Sent | State::Received | State::Waiting | State::Failed { .. } => "sent",
+        };
+        lines.push(vec!["receipt".into(), group.to_string(), id.to_string(), number_of(member), word.into()]);
+    }
+    lines.push(vec!["receipts".into(), group.to_string(), id.to_string(), others.len().to_string()]);
+    Ok(lines)
+}
+
+/// A member's number; where the server cannot say it, their id.
+fn number_of(member: &Member) -> String {
+    member.person.phone.as_ref().map_or_else(|| member.person.user.to_string(), ToString::to_string)
 }
 
 /// The group of this name that the user is a member of.

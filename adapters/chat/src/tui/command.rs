@@ -22,7 +22,7 @@ pub(super) enum Command {
 }
 
 /// Every command and what it does.
-pub(super) const HELP: [(&str, &str); 18] = [
+pub(super) const HELP: [(&str, &str); 19] = [
     ("/to PHONE", "opens the conversation with somebody"),
     ("/to NAME", "opens the group of that name"),
     ("/create NAME PHONE …", "makes a group"),
@@ -30,6 +30,7 @@ pub(super) const HELP: [(&str, &str); 18] = [
     ("/promote PHONE, /demote PHONE", "who is an admin of it"),
     ("/rename NAME, /leave", "what it is called; you are in it no more"),
     ("/members", "who is in it"),
+    ("/receipts", "who has your last message, and who has read it"),
     ("/name NAME", "what you call them; without a name, their number again"),
     ("/block, /unblock", "whether they may write to you"),
     ("/contact, /uncontact", "whether they may see when you are online"),

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossterm::event::{Event as Key, KeyEventKind};
 use doubletick_client::{
-    Body, Change, Chat, Client, ConversationId, Member, Message, Party, Place, RequestError, Status, Stop, Timestamp, UserId,
+    Body, Change, Chat, Client, ConversationId, Member, Message, Party, Place, RequestError, State, Status, Stop, Timestamp, UserId,
 };
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,6 +29,7 @@ use tokio::time::MissedTickBehavior;
 use crate::Failure;
 use crate::group::{self, Wish};
 use crate::start::Start;
+use crate::words;
 use app::{Action, App};
 use terminal::Screen;
 
@@ -280,6 +281,14 @@ async fn carry_out(client: &Client, action: Action) -> Result<Outcome, RequestEr
             };
             let title = format!("{}: {} members", client.group(group)?.display(), members.len());
             Ok(Outcome::List(title, members.iter().map(line).collect()))
+        }
+        Action::Group(group, Wish::Receipts) => {
+            let (_, others) = group::receipts(client, group).await?;
+            let tick = |(member, state): &(Member, State)| {
+                let tick = if *state == State::Read { "✓✓ read" } else { words::tick(*state) };
+                format!("{}  {tick}", member.person.display())
+            };
+            Ok(Outcome::List("Your last message".into(), others.iter().map(tick).collect()))
         }
         Action::Name(user, name) => {
             client.set_name(user, &name).await?;

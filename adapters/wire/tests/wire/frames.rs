@@ -93,9 +93,11 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         delivery(1002, Sender::Peer(3), None),
     ];
     let in_group = vec![delivery(1, Sender::Member(bob(1)), Some(text(TEXT))), delivery(2, Sender::Member(bob(65535)), None)];
-    let member = |user, phone, admin, devices| RosterEntry { user, phone, admin, devices };
+    let nothing = (Seq::START, Seq::START);
+    let member = |user, phone, admin, devices| RosterEntry { user, phone, admin, devices, delivered: nothing.0, read: nothing.1 };
     let members = vec![member(ALICE, None, true, vec![1]), member(BOB, None, false, vec![2, 300])];
     let known = vec![member(ALICE, Some(phone("+15550100")), true, vec![1])];
+    let reached = known.iter().map(|known| RosterEntry { delivered: Seq(1000), read: Seq(7), ..known.clone() }).collect();
     let damaged = Delivery { seq: Seq(1000), from: Sender::Own(0), id: MessageId([0; 16]), at: Timestamp::default(), body: None };
     let card = UserCard { user: BOB, phone: phone("+15550100"), devices: vec![1, 2, 300] };
     let row = Chat { conversation: chat(), head: Seq(1000), at: NOW, unread: 12 };
@@ -121,6 +123,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ("users", ServerFrame::Users { request, users: vec![card] }),
         ("chats", ServerFrame::Chats { request, chats: vec![row], more: true }),
         ("roster", ServerFrame::Roster { request, name: "friends".into(), epoch: 7, members, more: true }),
+        ("roster.reached", ServerFrame::Roster { request, name: "friends".into(), epoch: 7, members: reached, more: false }),
         ("roster.phone", ServerFrame::Roster { request, name: "friends".into(), epoch: 7, members: known, more: false }),
         ("done", ServerFrame::Done { request, expires: Timestamp::default() }),
         ("done.renewed", ServerFrame::Done { request, expires: NOW }),

@@ -1,6 +1,6 @@
 //! The rules of changes: who may do what to a group, and what becomes of it.
 
-use super::{Entry, Told, Wish, append, devices_of_users, members_of, members_of_page, tell};
+use super::{Entry, Told, Wish, append, devices_of_users, members_of, members_of_page, reached, tell};
 use crate::change::{Change, Settings};
 use crate::event::Event;
 use crate::id::{ConversationId, MessageId, Seq, Side, UserId};
@@ -211,12 +211,15 @@ fn tell_rest(view: &mut View, conversation: ConversationId, group: &Group, gone:
 fn ends(view: &mut View, wish: &Wish, user: UserId, member: Member) -> Result<Vec<Event>, Stop> {
     let conversation = wish.conversation;
     let (account, past) = (rows::account(user), rows::past_member(conversation, user));
-    view.need(&[account.key, past.key])?;
+    view.need(&[account.key, past.key, rows::sum_due(conversation).key])?;
     let device_epoch = view.find(&account)?.map_or(u32::MAX, |account| account.device_epoch);
     let left = next_position(view, conversation)?;
     let mut past = view.find(&past)?.unwrap_or_default();
     past.spans.push(Span { joined: member.joined, left, device_epoch });
-    Ok(vec![Event::PastMemberChanged { conversation, user, past }, Event::MemberGone { conversation, user }])
+    // Whoever has held the others up does so no more.
+    let (marked, _) = reached::due(view, conversation)?;
+    let gone = [Event::PastMemberChanged { conversation, user, past }, Event::MemberGone { conversation, user }];
+    Ok(gone.into_iter().chain(marked).collect())
 }
 
 fn longest_standing(view: &mut View, conversation: ConversationId, but: UserId) -> Result<Option<(UserId, Member)>, Stop> {

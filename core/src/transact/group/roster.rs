@@ -1,12 +1,13 @@
 //! Who is in a group, with which devices: what a client must know to write into it.
 
 use super::members_of_page;
+use super::reached::standing;
 use crate::command::Reply;
 use crate::frame::RosterEntry;
 use crate::id::{ConversationId, Phone, UserId};
 use crate::limits;
 use crate::reject::Reject;
-use crate::rows;
+use crate::rows::{self, Receipt};
 use crate::store::Key;
 use crate::transact::Decision;
 use crate::view::{Stop, View};
@@ -20,7 +21,8 @@ pub(crate) fn ask(view: &mut View, asker: UserId, conversation: ConversationId, 
     view.need(&[group.key, member.key])?;
     let (Some(group), Some(_)) = (view.get(&group)?, view.get(&member)?) else { return Err(Reject::NotMember.into()) };
     let page = page?;
-    view.need(&page.iter().map(|(user, _)| rows::account(*user).key).collect::<Vec<Key>>())?;
+    let keys = page.iter().flat_map(|(user, _)| [rows::account(*user).key, rows::receipt(conversation, *user).key]);
+    view.need(&keys.collect::<Vec<Key>>())?;
     let more = page.len() as u32 == limits::PAGE_MEMBERS;
     let mut members = Vec::with_capacity(page.len());
     for (user, member) in page {
@@ -28,7 +30,8 @@ pub(crate) fn ask(view: &mut View, asker: UserId, conversation: ConversationId, 
         let phone = account.as_ref().and_then(|account| Phone::parse(&account.phone));
         let devices = account.map(|account| account.devices.iter().map(|device| device.serial).collect());
         let admin = member.is_some_and(|member| member.admin);
-        members.push(RosterEntry { user, phone, admin, devices: devices.unwrap_or_default() });
+        let Receipt { delivered, read } = standing(view, conversation, user, member)?;
+        members.push(RosterEntry { user, phone, admin, devices: devices.unwrap_or_default(), delivered, read });
     }
     Ok(Decision::reply(Reply::Roster { name: group.name, epoch: group.epoch, members, more }))
 }
