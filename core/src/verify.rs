@@ -365,7 +365,9 @@ impl Proof {
                     None => return Err(Fault::IndexedNowhere),
                 }
             }
-            Place::Group(..) | Place::Member(..) | Place::PastMember(..) | Place::Sent(..) | Place::Reached(..) => self.of_group(place, value)?,
+            Place::Group(..) | Place::Member(..) | Place::PastMember(..) | Place::Sent(..) | Place::Reached(..) => {
+                self.of_group(place, value)?
+            }
             Place::FanOutDue(conversation) | Place::FanOut(conversation) => self.of_job(&place, conversation, value)?,
             Place::SumDue(_) => drop(decode::<Counter>(value)?),
             Place::GroupCount(user) => {

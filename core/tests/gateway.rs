@@ -6,12 +6,13 @@
 #[path = "pair/rows.rs"]
 mod memory;
 
+use doubletick_core::change::{Change, Settings};
 use doubletick_core::command::{Command, code_digest};
 use doubletick_core::content::Content;
 use doubletick_core::event::Event;
 use doubletick_core::frame::{ClientFrame, CloseReason, Presence, Privacy, RequestId, ServerFrame, Target};
 use doubletick_core::gateway::{Config, ConnId, Drain, Gateway, Input, Output, Ticket, frame_cost};
-use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Phone, Secret, Seq, SessionEpoch, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, GatewayId, GroupId, MessageId, Phone, Secret, Seq, SessionEpoch, UserId};
 use doubletick_core::limits;
 use doubletick_core::rows::{self, Account, LinkedDevice, Row, StoredWake, Topic};
 use doubletick_core::store::Failure;
@@ -643,4 +644,112 @@ fn a_session_that_nobody_opens_elsewhere_is_ended_with_the_time_at_which_its_dev
     assert!(!there(&bench, 1) && bench.gateway.is_idle());
     let seen = |user| u64::from_le_bytes(bench.rows.0[&rows::last_seen(UserId(user)).key][..].try_into().unwrap());
     assert_eq!((seen(1), seen(2)), (heard.millis() + 85_000, heard.millis()));
+}
+
+/// A group of all users, made by the first through a gateway that has died over it.
+fn orphaned_group(users: u64) -> (Bench, ConversationId) {
+    let mut bench = Bench::new(users, Config::default());
+    for user in 1..=users {
+        bench.open(user, user);
+    }
+    let group = ConversationId::Group(GroupId(*b"\x01\x8f\0\0\0\0\x70\0\x80\0\0\0\0\0\0\x01"));
+    let members = (2..=users).map(UserId).collect();
+    let change = Change::Created { name: "all".into(), members, settings: Settings::default() };
+    bench.elsewhere(Command::Send { from: device(1), conversation: group, id: MessageId([1; 16]), content: change.content(), roster: 0 });
+    (bench, group)
+}
+
+impl Bench {
+    /// Carried out by another gateway, which does nothing more about it.
+    fn elsewhere(&mut self, command: Command) {
+        let outcome = self.rows.execute(&Arc::new(Batch { now: self.now, commands: vec![command] }));
+        assert!(outcome.replies[0].is_ok(), "{:?}", outcome.replies);
+    }
+
+    /// Time passes, and the store does what it is asked.
+    fn lives(&mut self, length: Millis) {
+        let end = self.now + length;
+        while let Some(due) = self.gateway.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.gateway.handle_timeout(self.now);
+            self.run();
+            // A bell is heard at once.
+            self.input(Input::Bell);
+            self.run();
+        }
+        self.now = end;
+    }
+
+    fn hears_of(&self, conn: u64) -> usize {
+        self.told(conn).into_iter().filter(|frame| matches!(frame, ServerFrame::Deliver { .. })).count()
+    }
+
+    fn receipts(&self, conn: u64) -> Vec<(Seq, Seq)> {
+        let receipt =
+            |frame: &ServerFrame| if let ServerFrame::Receipt { delivered, read, .. } = frame { Some((*delivered, *read)) } else { None };
+        self.told(conn).into_iter().filter_map(receipt).collect()
+    }
+}
+
+#[test]
+fn the_marking_of_a_large_group_that_has_lost_its_gateway_is_taken_over_by_another() {
+    let members = u64::from(limits::FAN_OUT_MEMBERS) + 2;
+    let (mut bench, group) = orphaned_group(members);
+    // It had come half way.
+    bench.elsewhere(Command::FanOut { conversation: group });
+    bench.lives(limits::LEASE_RENEWAL);
+    let told = (2..=members).filter(|user| bench.hears_of(*user) > 0).count() as u64;
+    assert_eq!(told, u64::from(limits::FAN_OUT_MEMBERS) - 1, "those whom the first part has marked; the first user's device has it");
+    bench.lives(Millis::seconds(20));
+    assert!((2..=members).all(|user| bench.hears_of(user) == 1), "everybody hears of it, once");
+    assert!(!bench.rows.0.contains_key(&rows::fan_out_due(group).key));
+}
+
+#[test]
+fn a_sum_of_receipts_that_has_lost_its_gateway_is_taken_over_by_another() {
+    let (mut bench, group) = orphaned_group(3);
+    let content = Content::shared(1, *b"hello").unwrap();
+    bench.elsewhere(Command::Send { from: device(1), conversation: group, id: MessageId([2; 16]), content, roster: 1 });
+    for user in [2, 3] {
+        bench.elsewhere(Command::Acknowledge { device: device(user), conversation: group, delivered: Seq(2), read: Seq(0) });
+    }
+    bench.run();
+    assert_eq!(bench.receipts(1), []);
+    bench.lives(Millis::seconds(30));
+    assert_eq!(bench.receipts(1), [(Seq(2), Seq(0))]);
+    assert!(!bench.rows.0.contains_key(&rows::sum_due(group).key));
+}
+
+#[test]
+fn a_sender_hears_of_a_group_at_most_once_in_a_quarter_of_a_second_however_many_acknowledge() {
+    let members = 60;
+    let (mut bench, group) = orphaned_group(members);
+    bench.lives(Millis::seconds(30));
+    bench.frames.clear();
+    let began = bench.now;
+    // Every 100 ms for two seconds there is a message, and everybody acknowledges each.
+    for n in 2..=21u64 {
+        let content = Content::shared(1, *b"hello").unwrap();
+        let send = ClientFrame::Send {
+            request: RequestId(n as u32),
+            attempt: 0,
+            to: Target::Id(group),
+            id: MessageId([n as u8; 16]),
+            content,
+            roster: 1,
+        };
+        bench.frame(1, send);
+        bench.run();
+        for user in 2..=members {
+            bench.frame(user, ClientFrame::Ack { request: None, of: Target::Id(group), delivered: Seq(n), read: Seq(0) });
+        }
+        bench.run();
+        bench.lives(Millis(100));
+    }
+    bench.lives(Millis::seconds(1));
+    let receipts = bench.receipts(1);
+    let most = bench.now.since(began).0.div_ceil(limits::SUM_AFTER.0) as usize;
+    assert!(receipts.len() <= most && receipts.len() > 4, "{} frames of {} acknowledgements", receipts.len(), 20 * (members - 1));
+    assert!(receipts.is_sorted());
+    assert_eq!(receipts.last(), Some(&(Seq(21), Seq(0))));
 }

@@ -11,7 +11,9 @@ use doubletick_core::chain;
 use doubletick_core::change::{self, Change};
 use doubletick_core::content::{Body, Content, Parts};
 use doubletick_core::id::{ConversationId, DeviceId, Digest, GroupId, MessageId, Seq, UserId};
-use doubletick_core::rows::{self, Account, FanOut, Group, Head, Index, LogEntry, Lowest, Place, Reached, Row as _, StoredBody, StoredContent};
+use doubletick_core::rows::{
+    self, Account, FanOut, Group, Head, Index, LogEntry, Lowest, Place, Reached, Row as _, StoredBody, StoredContent,
+};
 use doubletick_core::store::Key;
 use doubletick_core::verify::{Around, Fault, verify_alone};
 

@@ -2,8 +2,8 @@
 
 use super::envelope::Row;
 use super::{
-    Account, ChatRow, Counter, Cursor, Device, FanOut, Group, Head, Index, Lease, Listed, LogEntry, Member, PastMember, PhoneRow, Reached, Receipt,
-    Session, SessionOf, StoredWake, Verification, Watcher,
+    Account, ChatRow, Counter, Cursor, Device, FanOut, Group, Head, Index, Lease, Listed, LogEntry, Member, PastMember, PhoneRow, Reached,
+    Receipt, Session, SessionOf, StoredWake, Verification, Watcher,
 };
 use crate::frame::UserList;
 use crate::id::{ConversationId, DeviceId, GatewayId, GroupId, MessageId, Phone, Seq, SessionEpoch, UserId};

@@ -50,8 +50,8 @@ pub use key::{
     At, Topic, account, bell, beside_log, block, chat, chat_of, chats, contact, conversation_end, conversation_of, conversations, cursor,
     device, device_of_session, dirty, dirty_of, dirty_set, fan_out, fan_out_due, fan_out_of, fan_outs, group, group_count, groups, head,
     index, index_rows, last_seen, lease, lease_of, leases, listed, log, log_of, log_page, log_rows, member, member_of, members,
-    past_member, people, phone, reached, receipt, sent, session, session_of, sessions_of, sum_due, sum_due_of, sums_due, verification, wake, wake_of, wakes, watcher, watcher_of,
-    watchers,
+    past_member, people, phone, reached, receipt, sent, session, session_of, sessions_of, sum_due, sum_due_of, sums_due, verification,
+    wake, wake_of, wakes, watcher, watcher_of, watchers,
 };
 pub use place::Place;
 pub use told::told;

@@ -133,8 +133,8 @@ fn presence() -> impl Strategy<Value = Presence> {
 fn server_frame() -> impl Strategy<Value = ServerFrame> {
     let reject = (1..=28u32, any::<u32>()).prop_map(|(code, detail)| Reject::from_code(code, detail.into()).unwrap());
     let member = (user(), option::of(phone()), any::<bool>(), vec(serial(), 0..=limits::DEVICES_PER_USER), (seq(), seq()));
-    let member = member
-        .prop_map(|(user, phone, admin, devices, (delivered, read))| RosterEntry { user, phone, admin, devices, delivered, read });
+    let member =
+        member.prop_map(|(user, phone, admin, devices, (delivered, read))| RosterEntry { user, phone, admin, devices, delivered, read });
     let members = vec(member, 0..=limits::PAGE_MEMBERS as usize);
     let card = (user(), phone(), vec(serial(), 0..=limits::DEVICES_PER_USER));
     let card = card.prop_map(|(user, phone, devices)| UserCard { user, phone, devices });
