@@ -7,7 +7,7 @@ use doubletick_wire::Token;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::device::connect_from;
+use crate::line::connect_from;
 
 /// Registrations under way at a time.
 const AT_ONCE: usize = 32;

@@ -1,28 +1,20 @@
-//! One device: a connection, the client machine, and the books of what was sent and what came.
+//! One device of a pair, and the books of what was sent and what came.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use bytes::Bytes;
-use doubletick_core::client::{Client, Input, Outgoing, Output, Record, SaveId, Stored};
+use anyhow::{Context as _, Result, bail};
+use doubletick_core::client::{Input, Notice, Outgoing, Record};
 use doubletick_core::content::Content;
 use doubletick_core::frame::{Delivery, Sender};
-use doubletick_core::id::{ConversationId, MessageId, Secret, UserId};
-use doubletick_core::time::Timestamp;
-use doubletick_wire::{SUBPROTOCOL, Token, decode_server, encode_client};
-use futures_util::{SinkExt, StreamExt};
+use doubletick_core::id::{ConversationId, MessageId, UserId};
+use doubletick_wire::Token;
 use hdrhistogram::Histogram;
-use tokio::net::{TcpSocket, TcpStream};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use crate::counting::Counting;
+use crate::line::{Keeper, Line, now};
 
 /// Bytes of a body that say when it was meant to be sent, and the how-manieth of its sender it is.
 pub(crate) const STAMP: usize = 16;
@@ -74,15 +66,16 @@ pub(crate) struct Books {
     pub(crate) answer: Histogram<u64>,
 }
 
-type Socket = WebSocketStream<Counting<TcpStream>>;
-
 pub(crate) struct Device {
+    line: Line,
+    pair: Pair,
+}
+
+/// What a device writes and has written, and what it knows of the other one.
+struct Pair {
     run: Arc<Run>,
     index: u32,
-    machine: Client,
     conversation: ConversationId,
-    socket: Option<Socket>,
-    wants_connection: bool,
     /// When each message that is not accepted was meant to be sent.
     unanswered: VecDeque<(MessageId, Instant)>,
     /// The other side's watermark, and the positions of own messages beyond it.
@@ -94,20 +87,14 @@ pub(crate) struct Device {
     books: Books,
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock stands after 1970");
-    Timestamp::from_millis(u64::try_from(since.as_millis()).expect("milliseconds since 1970 fit"))
-}
-
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are sound")
 }
 
 impl Device {
     pub(crate) fn new(run: Arc<Run>, index: u32, token: &Token, peer: UserId) -> Result<Self> {
-        let stored = Stored { device: token.device, secret: token.secret, starts: 0, outbox: vec![], chats: vec![] };
         let conversation = ConversationId::direct(token.device.user, peer).context("two different users")?;
-        let machine = Client::new(stored, u64::from(index) + 1, now());
+        let line = Line::new(run.server, index, Arc::clone(&run.bytes), token);
         let books = Books {
             user: token.device.user,
             sent: 0,
@@ -121,37 +108,20 @@ impl Device {
         };
         let next_send = Instant::now();
         let (unanswered, unticked) = (VecDeque::new(), VecDeque::new());
-        Ok(Self {
-            run,
-            index,
-            machine,
-            conversation,
-            socket: None,
-            wants_connection: false,
-            unanswered,
-            delivered: 0,
-            unticked,
-            begun: false,
-            next_send,
-            books,
-        })
+        let pair = Pair { run, index, conversation, unanswered, delivered: 0, unticked, begun: false, next_send, books };
+        Ok(Self { line, pair })
     }
 
     /// Lives until the run is over.
     pub(crate) async fn live(mut self) -> Result<Books> {
-        let mut tick = tokio::time::interval(Duration::from_millis(if self.run.hurry { 50 } else { 250 }));
+        let run = Arc::clone(&self.pair.run);
+        let mut tick = tokio::time::interval(Duration::from_millis(if run.hurry { 50 } else { 250 }));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !self.run.over.load(Ordering::Relaxed) {
-            self.write_messages();
-            self.drain().await?;
-            let writing = self.machine.is_online() && self.run.sending.load(Ordering::Relaxed);
-            let due = self.run.interval.filter(|_| writing).map(|_| self.next_send);
-            let message = async {
-                match &mut self.socket {
-                    Some(socket) => socket.next().await,
-                    None => std::future::pending().await,
-                }
-            };
+        while !run.over.load(Ordering::Relaxed) {
+            self.pair.write_messages(&mut self.line);
+            self.line.drain(&mut self.pair).await?;
+            let writing = self.line.is_online() && run.sending.load(Ordering::Relaxed);
+            let due = run.interval.filter(|_| writing).map(|_| self.pair.next_send);
             let sleep = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -160,40 +130,20 @@ impl Device {
             };
             tokio::select! {
                 biased;
-                message = message => self.came(message)?,
+                came = self.line.came() => came?,
                 () = sleep => {}
-                _ = tick.tick() => {
-                    if self.run.hurry && self.socket.is_none() {
-                        self.machine.handle_input(now(), Input::Hurry);
-                    }
-                    if self.machine.poll_timeout().is_some_and(|due| due <= now()) {
-                        self.machine.handle_timeout(now());
-                    }
-                }
+                _ = tick.tick() => self.line.tick(run.hurry),
             }
         }
-        Ok(self.books)
+        self.pair.books.lost_connections = self.line.lost;
+        Ok(self.pair.books)
     }
+}
 
-    fn came(&mut self, message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>) -> Result<()> {
-        match message {
-            Some(Ok(Message::Binary(bytes))) => {
-                let frame = decode_server(&bytes).map_err(|error| anyhow::anyhow!("the server sent no frame: {error}"))?;
-                self.machine.handle_input(now(), Input::Frame(frame));
-            }
-            Some(Ok(Message::Close(_))) | Some(Err(_)) | None => {
-                self.socket = None;
-                self.books.lost_connections += 1;
-                self.machine.handle_input(now(), Input::Disconnected { reason: None });
-            }
-            Some(Ok(_)) => {}
-        }
-        Ok(())
-    }
-
+impl Pair {
     /// Writes what is due.
-    fn write_messages(&mut self) {
-        if !self.run.sending.load(Ordering::Relaxed) || !self.machine.is_online() {
+    fn write_messages(&mut self, line: &mut Line) {
+        if !self.run.sending.load(Ordering::Relaxed) || !line.is_online() {
             return;
         }
         match self.run.interval {
@@ -204,19 +154,19 @@ impl Device {
                     self.next_send = now + interval.mul_f64(f64::from(self.index.wrapping_mul(2_654_435_769) >> 8) / f64::from(1 << 24));
                 }
                 while self.next_send <= now {
-                    self.write(self.next_send);
+                    self.write(line, self.next_send);
                     self.next_send += interval;
                 }
             }
             None => {
                 while self.unanswered.len() < self.run.in_flight as usize {
-                    self.write(Instant::now());
+                    self.write(line, Instant::now());
                 }
             }
         }
     }
 
-    fn write(&mut self, meant: Instant) {
+    fn write(&mut self, line: &mut Line, meant: Instant) {
         self.books.sent += 1;
         self.run.sent.fetch_add(1, Ordering::Relaxed);
         let since = u64::try_from(meant.saturating_duration_since(self.run.started).as_nanos()).expect("a run is shorter than centuries");
@@ -229,89 +179,7 @@ impl Device {
         let id = MessageId::new(now(), random);
         self.unanswered.push_back((id, meant));
         let content = Content::shared(0, body).expect("the size was checked");
-        self.machine.handle_input(now(), Input::Compose(Outgoing { conversation: self.conversation, id, content }));
-    }
-
-    /// Does what the machine wants done, with one flush for all frames.
-    async fn drain(&mut self) -> Result<()> {
-        let mut saved: Option<SaveId> = None;
-        let mut new_after_all = vec![];
-        let mut fed = false;
-        loop {
-            while let Some(output) = self.machine.poll_output() {
-                match output {
-                    Output::Connect => self.wants_connection = true,
-                    Output::Disconnect => self.socket = None,
-                    Output::Frame(frame) => {
-                        let mut bytes = Vec::with_capacity(64 + self.run.body);
-                        encode_client(&frame, &mut bytes);
-                        if let Some(socket) = &mut self.socket {
-                            fed |= socket.feed(Message::Binary(Bytes::from(bytes))).await.is_ok();
-                        }
-                    }
-                    Output::Save(save, record) => {
-                        let again = matches!(record, Record::Received { again: true, .. });
-                        if self.record(record) && again {
-                            new_after_all.push(save);
-                        }
-                        saved = Some(save);
-                    }
-                    Output::Notice(notice) => self.noticed(&notice)?,
-                }
-            }
-            // The memory of this process is this device's storage.
-            match saved.take() {
-                Some(upto) => self.machine.handle_input(now(), Input::Saved { upto, new_after_all: std::mem::take(&mut new_after_all) }),
-                None => break,
-            }
-        }
-        if fed && let Some(socket) = &mut self.socket {
-            // An error shows at the next read.
-            let _ = socket.flush().await;
-        }
-        if std::mem::take(&mut self.wants_connection) {
-            self.connect().await;
-            Box::pin(self.drain()).await?;
-        }
-        Ok(())
-    }
-
-    fn noticed(&mut self, notice: &doubletick_core::client::Notice) -> Result<()> {
-        use doubletick_core::client::Notice;
-        match notice {
-            Notice::Online(true) => {
-                self.run.online.fetch_add(1, Ordering::Relaxed);
-                self.next_send = self.next_send.max(Instant::now());
-            }
-            Notice::Online(false) => {
-                self.run.online.fetch_sub(1, Ordering::Relaxed);
-            }
-            Notice::Stopped(reason) => bail!("the server has closed device {} for good: {reason:?}", self.index),
-            Notice::HeldUp(reject) => self.wrong(format!("sending was held up: {reject:?}")),
-            Notice::Refused(reject) => self.wrong(format!("a request was refused: {reject:?}")),
-            Notice::Waiting(_) | Notice::Typing { .. } | Notice::Presence { .. } | Notice::Answered(..) => {}
-        }
-        Ok(())
-    }
-
-    /// Keeps the books of what is stored. Says whether a message is new.
-    fn record(&mut self, record: Record) -> bool {
-        match record {
-            Record::Accepted { id, seq, next, .. } => {
-                if next {
-                    self.stored(seq.0);
-                }
-                self.accepted(id, seq.0);
-            }
-            Record::Received { delivery, .. } => {
-                self.stored(delivery.seq.0);
-                return matches!(delivery.from, Sender::Peer(_)) && self.received(&delivery);
-            }
-            Record::Receipt { delivered, .. } => self.ticked(delivered.0),
-            Record::Failed { reject, .. } => self.wrong(format!("a message was refused for good: {reject:?}")),
-            Record::Written(_) | Record::Read { .. } | Record::ReadTold { .. } | Record::Token(_) | Record::Started(_) => {}
-        }
-        false
+        line.input(Input::Compose(Outgoing { conversation: self.conversation, id, content }));
     }
 
     fn stored(&self, seq: u64) {
@@ -378,56 +246,51 @@ impl Device {
     fn wrong(&mut self, what: String) {
         self.books.wrong.push(format!("device {}: {what}", self.index));
     }
+}
 
-    async fn connect(&mut self) {
-        let input = match open(self.run.server, self.index, Arc::clone(&self.run.bytes)).await {
-            Ok(socket) => {
-                self.socket = Some(socket);
-                let mut fresh = [0x5a; 32];
-                fresh[..4].copy_from_slice(&self.index.to_le_bytes());
-                Input::Connected { fresh: Secret(fresh) }
+impl Keeper for Pair {
+    fn noticed(&mut self, notice: &Notice) -> Result<()> {
+        match notice {
+            Notice::Online(true) => {
+                self.run.online.fetch_add(1, Ordering::Relaxed);
+                self.next_send = self.next_send.max(Instant::now());
             }
-            Err(_) => Input::Disconnected { reason: None },
-        };
-        self.machine.handle_input(now(), input);
+            Notice::Online(false) => {
+                self.run.online.fetch_sub(1, Ordering::Relaxed);
+            }
+            Notice::Stopped(reason) => bail!("the server has closed device {} for good: {reason:?}", self.index),
+            Notice::HeldUp(reject) => self.wrong(format!("sending was held up: {reject:?}")),
+            Notice::Refused(reject) => self.wrong(format!("a request was refused: {reject:?}")),
+            Notice::Waiting(_) | Notice::Typing { .. } | Notice::Presence { .. } | Notice::Answered(..) => {}
+        }
+        Ok(())
+    }
+
+    /// Keeps the books of what is stored. Says whether a message is new.
+    fn record(&mut self, record: Record) -> bool {
+        match record {
+            Record::Accepted { id, seq, next, .. } => {
+                if next {
+                    self.stored(seq.0);
+                }
+                self.accepted(id, seq.0);
+            }
+            Record::Received { delivery, .. } => {
+                self.stored(delivery.seq.0);
+                return matches!(delivery.from, Sender::Peer(_)) && self.received(&delivery);
+            }
+            Record::Receipt { delivered, .. } => self.ticked(delivered.0),
+            Record::Failed { reject, .. } => self.wrong(format!("a message was refused for good: {reject:?}")),
+            Record::Written(_) | Record::Read { .. } | Record::ReadTold { .. } | Record::Token(_) | Record::Started(_) => {}
+        }
+        false
     }
 }
 
-fn micros(length: Duration) -> u64 {
+pub(crate) fn micros(length: Duration) -> u64 {
     u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn number(body: &[u8], at: usize) -> Option<u64> {
+pub(crate) fn number(body: &[u8], at: usize) -> Option<u64> {
     body.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
-}
-
-/// Opens a WebSocket. To a loopback server the connections come from several addresses, because one address has too few ports.
-pub(crate) async fn open(server: SocketAddr, index: u32, bytes: Arc<AtomicU64>) -> Result<Socket> {
-    let stream = connect_from(server, index).await?;
-    stream.set_nodelay(true)?;
-    let stream = Counting::new(stream, Arc::new(AtomicU64::new(0)));
-    let mut request = format!("ws://{server}/v1/ws").into_client_request()?;
-    request.headers_mut().insert("Sec-WebSocket-Protocol", SUBPROTOCOL.parse()?);
-    let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(4096);
-    let (socket, response) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
-    ensure!(
-        response.headers().get("Sec-WebSocket-Protocol").is_some_and(|chosen| chosen == SUBPROTOCOL),
-        "the server speaks another protocol"
-    );
-    let mut socket = socket;
-    socket.get_mut().recount(bytes);
-    Ok(socket)
-}
-
-pub(crate) async fn connect_from(server: SocketAddr, index: u32) -> Result<TcpStream> {
-    if let SocketAddr::V4(address) = server
-        && address.ip().is_loopback()
-    {
-        let socket = TcpSocket::new_v4()?;
-        let host = 2 + index / 10_000;
-        let from = Ipv4Addr::new(127, 0, u8::try_from(host / 250)?, u8::try_from(host % 250 + 1)?);
-        socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
-        return Ok(socket.connect(server).await?);
-    }
-    Ok(TcpStream::connect(server).await?)
 }

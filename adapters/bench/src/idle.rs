@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::report::Report;
 use crate::server::Server;
-use crate::{BenchArgs, accounts, device};
+use crate::{BenchArgs, accounts, line};
 
 /// Connections that are made at a time.
 const AT_ONCE: usize = 64;
@@ -55,7 +55,7 @@ pub(crate) async fn measure(args: &BenchArgs, count: u32) -> Result<Report> {
 
 /// Opens a session and keeps its socket.
 async fn greet(server: std::net::SocketAddr, index: u32, token: &Token) -> Result<impl Sized + use<>> {
-    let mut socket = device::open(server, index, Arc::new(AtomicU64::new(0))).await?;
+    let mut socket = line::open(server, index, Arc::new(AtomicU64::new(0))).await?;
     let mut hello = Vec::new();
     encode_client(&ClientFrame::Hello { device: token.device, secret: token.secret, run: u64::from(index) + 1 }, &mut hello);
     socket.send(Message::Binary(Bytes::from(hello))).await?;

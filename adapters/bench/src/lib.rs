@@ -6,16 +6,19 @@
 //! differ fails, however fast it was.
 //!
 //! - `load`: messages per second, latencies, bytes on the wire;
+//! - `group`: how long until every member of a group has a message;
 //! - `idle`: the server's memory per idle connection;
 //! - `sessions`: the memory of the gateway machine alone, per session;
 //! - `server`: the server under test, started for the run or given;
-//! - `device`: one connection; `counting`: how many bytes go over it; `report`: what came of it.
+//! - `device`: one device of a pair; `line`: one connection and its client machine; `counting`: how many bytes go over it; `report`: what came of it.
 
 mod accounts;
 mod costs;
 mod counting;
 mod device;
+mod group;
 mod idle;
+mod line;
 mod load;
 mod report;
 mod server;
@@ -44,8 +47,8 @@ pub struct BenchArgs {
     /// Connections; each is a device of a user of its own, and writes to the next one and back
     #[arg(long, short, default_value_t = 200)]
     pub connections: u32,
-    /// Messages per second, all connections together; 0 sends as fast as answers come back
-    #[arg(long, short, default_value_t = 1000)]
+    /// Messages per second, all connections together; 0 sends as fast as answers come back. With --group, 5 unless it is said
+    #[arg(long, short, default_value_t = 1000, default_value_if("group", clap::builder::ArgPredicate::IsPresent, Some("5")))]
     pub rate: u32,
     /// With --rate 0: messages that a connection has sent and not heard of
     #[arg(long, default_value_t = 8)]
@@ -62,6 +65,9 @@ pub struct BenchArgs {
     /// Kill the server (SIGKILL) so many times during the measuring, at random moments, and start it again on its data
     #[arg(long, default_value_t = 0, conflicts_with_all = ["server", "idle", "sessions"])]
     pub kills: u32,
+    /// Measure a group of so many members instead, all of them connected: how long until every one has a message
+    #[arg(long, value_name = "MEMBERS", conflicts_with_all = ["idle", "sessions", "kills", "connections", "in_flight"])]
+    pub group: Option<u32>,
     /// Measure the server's memory per idle connection instead, with this many
     #[arg(long, conflicts_with_all = ["rate", "sessions"])]
     pub idle: Option<u32>,
@@ -103,6 +109,8 @@ pub async fn run(args: BenchArgs) -> Result<()> {
         sessions::measure(count)?
     } else if let Some(count) = args.idle {
         idle::measure(&args, count).await?
+    } else if let Some(members) = args.group {
+        group::measure(&args, members).await?
     } else {
         load::measure(&args).await?
     };

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::reject::Reject;
 use crate::rows::Reached;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
 /// The groups whose members' receipts this gateway sums up.
@@ -46,8 +47,8 @@ impl Sums {
 impl Gateway {
     /// The receipts of a group's members are to be summed up, unless that is under way.
     pub(super) fn sum_later(&mut self, conversation: ConversationId) {
-        if !self.sums.under_way.contains_key(&conversation) {
-            self.sums.under_way.insert(conversation, Telling::default());
+        if let Entry::Vacant(free) = self.sums.under_way.entry(conversation) {
+            free.insert(Telling::default());
             self.timers.insert((self.now + limits::SUM_AFTER, Timer::Sum(conversation)));
         }
     }

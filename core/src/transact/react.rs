@@ -4,7 +4,7 @@ use super::{presence, sessions_of};
 use crate::event::{Event, MessageSent};
 use crate::frame::{Presence, UserList};
 use crate::id::{ConversationId, DeviceId, Seq, UserId};
-use crate::rows::{self, LogEntry, Receipt, Session, StoredContent, StoredEntry, StoredWake, Topic, Watcher};
+use crate::rows::{self, LogEntry, Reached, Receipt, Session, StoredContent, StoredEntry, StoredWake, Topic, Watcher};
 use crate::store::Key;
 use crate::view::{Stop, View};
 use alloc::vec::Vec;
@@ -17,16 +17,7 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
             let told = StoredWake::Receipt(receipt.delivered, receipt.read);
             wake_peer(view, *user, *conversation, Topic::Receipt(*conversation), &told)
         }
-        Event::ReachedTold { conversation, reached, devices } => {
-            view.need(&devices.iter().map(|device| rows::session(*device).key).collect::<Vec<Key>>())?;
-            for device in devices {
-                let Receipt { delivered, read } = reached.of_others(device.user);
-                if let Some(session) = view.find(&rows::session(*device))? {
-                    wake(view, *device, &session, Topic::Receipt(*conversation), &StoredWake::Receipt(delivered, read));
-                }
-            }
-            Ok(())
-        }
+        Event::ReachedTold { conversation, reached, devices } => tell_senders(view, *conversation, reached, devices),
         Event::Typing { user, conversation, active } => {
             wake_peer(view, *user, *conversation, Topic::Typing(*conversation), &StoredWake::Typing(*active))
         }
@@ -111,6 +102,18 @@ fn tell_devices(
             if planted!(QueuedOnlyIfOffline) {
                 view.clear(rows::dirty(*device, conversation).key);
             }
+        }
+    }
+    Ok(())
+}
+
+/// Tells senders how far the others of their group have got.
+fn tell_senders(view: &mut View, conversation: ConversationId, reached: &Reached, devices: &[DeviceId]) -> Result<(), Stop> {
+    view.need(&devices.iter().map(|device| rows::session(*device).key).collect::<Vec<Key>>())?;
+    for device in devices {
+        let Receipt { delivered, read } = reached.of_others(device.user);
+        if let Some(session) = view.find(&rows::session(*device))? {
+            wake(view, *device, &session, Topic::Receipt(conversation), &StoredWake::Receipt(delivered, read));
         }
     }
     Ok(())

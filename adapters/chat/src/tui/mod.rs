@@ -267,29 +267,7 @@ async fn carry_out(client: &Client, action: Action) -> Result<Outcome, RequestEr
             let people = client.users(&people).await?;
             Ok(Outcome::Opened(client.create_group(&name, &people).await?.0))
         }
-        Action::Group(group, Wish::Change(wanted)) => {
-            let change = group::change(client, wanted).await?;
-            client.change_group(group, change).await?;
-            note("It is on its way to the server; the conversation shows what becomes of it.")
-        }
-        Action::Group(group, Wish::Members | Wish::Create(..)) => {
-            let members = client.members(group).await?;
-            let line = |member: &Member| {
-                let number = member.person.phone.as_ref().filter(|_| member.person.name.is_some());
-                let number = number.map(|number| format!("  {number}")).unwrap_or_default();
-                format!("{}{number}{}", member.person.display(), if member.admin { "  admin" } else { "" })
-            };
-            let title = format!("{}: {} members", client.group(group)?.display(), members.len());
-            Ok(Outcome::List(title, members.iter().map(line).collect()))
-        }
-        Action::Group(group, Wish::Receipts) => {
-            let (_, others) = group::receipts(client, group).await?;
-            let tick = |(member, state): &(Member, State)| {
-                let tick = if *state == State::Read { "✓✓ read" } else { words::tick(*state) };
-                format!("{}  {tick}", member.person.display())
-            };
-            Ok(Outcome::List("Your last message".into(), others.iter().map(tick).collect()))
-        }
+        Action::Group(group, wish) => of_group(client, group, wish).await,
         Action::Name(user, name) => {
             client.set_name(user, &name).await?;
             note("The name is kept on this device.")
@@ -327,6 +305,34 @@ async fn carry_out(client: &Client, action: Action) -> Result<Outcome, RequestEr
         }
         Action::Send(..) | Action::Typing(..) | Action::MarkRead(..) | Action::Watch(..) | Action::Reload | Action::LoadOlder => {
             unreachable!("these are done at once")
+        }
+    }
+}
+
+async fn of_group(client: &Client, group: ConversationId, wish: Wish) -> Result<Outcome, RequestError> {
+    match wish {
+        Wish::Change(wanted) => {
+            let change = group::change(client, wanted).await?;
+            client.change_group(group, change).await?;
+            Ok(Outcome::Note("It is on its way to the server; the conversation shows what becomes of it.".into()))
+        }
+        Wish::Members | Wish::Create(..) => {
+            let members = client.members(group).await?;
+            let line = |member: &Member| {
+                let number = member.person.phone.as_ref().filter(|_| member.person.name.is_some());
+                let number = number.map(|number| format!("  {number}")).unwrap_or_default();
+                format!("{}{number}{}", member.person.display(), if member.admin { "  admin" } else { "" })
+            };
+            let title = format!("{}: {} members", client.group(group)?.display(), members.len());
+            Ok(Outcome::List(title, members.iter().map(line).collect()))
+        }
+        Wish::Receipts => {
+            let (_, others) = group::receipts(client, group).await?;
+            let tick = |(member, state): &(Member, State)| {
+                let tick = if *state == State::Read { "✓✓ read" } else { words::tick(*state) };
+                format!("{}  {tick}", member.person.display())
+            };
+            Ok(Outcome::List("Your last message".into(), others.iter().map(tick).collect()))
         }
     }
 }
