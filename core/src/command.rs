@@ -132,6 +132,28 @@ pub enum Command {
     ReadSums,
     /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`] or
     /// [`Reply::SumDue`].
+    /// The next conversations in which there may be something to trim. Answer: [`Reply::Untrimmed`].
+    FindUntrimmed {
+        /// The conversation after which to look.
+        after: Option<ConversationId>,
+    },
+    /// Up to where all devices have a conversation that they are to have. Answer: [`Reply::Delivered`].
+    AskDelivered {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// Of a group: the row after which to go on.
+        after: Option<Key>,
+    },
+    /// The server need not keep contents any more: some of those that it still keeps are trimmed. Answer: [`Reply::Trimmed`].
+    Trim {
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// Up to this position.
+        upto: Seq,
+        /// Only what was accepted before.
+        before: Timestamp,
+    },
+    /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`].
     Acknowledge {
         /// Which device.
         device: DeviceId,
@@ -371,6 +393,25 @@ pub enum Reply {
     },
     /// See [`Command::ReadSums`]: each group with a stamp that changes whenever its sum moves on.
     Sums(Vec<(ConversationId, u64)>),
+    /// See [`Command::FindUntrimmed`].
+    Untrimmed {
+        /// Conversations that are longer than what is trimmed of them.
+        conversations: Vec<ConversationId>,
+        /// The last one that was looked at; `None` if there was none.
+        last: Option<ConversationId>,
+    },
+    /// See [`Command::AskDelivered`].
+    Delivered {
+        /// All devices of the users that were looked at have everything up to here.
+        upto: Seq,
+        /// Of a group: the row after which to go on, if there is more.
+        after: Option<Key>,
+    },
+    /// See [`Command::Trim`].
+    Trimmed {
+        /// Whether there is more to be trimmed.
+        more: bool,
+    },
     /// See [`Command::ReadLog`].
     Page {
         /// Of which conversation.
@@ -517,6 +558,9 @@ impl Command {
             Self::Sum { .. } => "Sum",
             Self::EndSum { .. } => "EndSum",
             Self::ReadSums => "ReadSums",
+            Self::FindUntrimmed { .. } => "FindUntrimmed",
+            Self::AskDelivered { .. } => "AskDelivered",
+            Self::Trim { .. } => "Trim",
         }
     }
 
@@ -532,6 +576,7 @@ impl Command {
             | Self::FanOut { .. }
             | Self::BeginSum { .. }
             | Self::EndSum { .. }
+            | Self::Trim { .. }
             | Self::Acknowledge { .. }
             | Self::SetListed { .. }
             | Self::SetPrivacy { .. }
@@ -555,6 +600,8 @@ impl Command {
             | Self::ReadFanOuts
             | Self::Sum { .. }
             | Self::ReadSums
+            | Self::FindUntrimmed { .. }
+            | Self::AskDelivered { .. }
             | Self::Reap { .. } => Lane::Quick,
         }
     }

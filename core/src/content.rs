@@ -8,6 +8,9 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+/// The kind of what stands in the place of a body that is not kept any more, with no bytes. No message may carry it.
+pub const TRIMMED: u32 = 101;
+
 /// Opaque bytes with a type that only clients give a meaning to (text, ciphertext, …).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -43,6 +46,8 @@ pub enum ContentError {
     Bodies,
     /// Two bodies for one device.
     Repeated,
+    /// A body that says of itself that it is not kept any more, which is the server's to say.
+    Trimmed,
 }
 
 impl Content {
@@ -67,6 +72,9 @@ impl Content {
             if devices.len() < bodies.len() {
                 return Err(ContentError::Repeated);
             }
+        }
+        if parts.is_kind(TRIMMED) {
+            return Err(ContentError::Trimmed);
         }
         if parts.size() > limits::CONTENT_BYTES {
             return Err(ContentError::TooLarge);
@@ -100,6 +108,14 @@ impl Content {
 }
 
 impl Parts {
+    /// Whether any body is of a kind.
+    fn is_kind(&self, kind: u32) -> bool {
+        match self {
+            Self::Shared(body) => body.kind == kind,
+            Self::PerDevice(bodies) => bodies.iter().any(|(_, body)| body.kind == kind),
+        }
+    }
+
     fn size(&self) -> usize {
         match self {
             Self::Shared(body) => body.bytes.len(),

@@ -155,6 +155,15 @@ pub enum Event {
         /// So far.
         reached: Reached,
     },
+    /// The contents of these entries are not kept any more, nor is any before them that may be trimmed.
+    ContentTrimmed {
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// Up to here, nothing is left to be trimmed.
+        upto: Seq,
+        /// What is left of each entry, with its position.
+        entries: Vec<(Seq, LogEntry)>,
+    },
     /// A device has everything in a conversation up to here, or needs nothing before it. Only ever moves forwards.
     CursorMoved {
         /// Which device.

@@ -58,6 +58,10 @@ pub const FAN_OUT_MEMBERS: u32 = 128;
 pub const SUM_AFTER: Millis = Millis(250);
 /// Senders who are told of a sum of receipts in one transaction.
 pub const SUM_SENDERS: usize = 128;
+/// Conversations that one look for something to trim passes: each costs a round of reads.
+pub const CONVERSATIONS_LOOKED_AT: u32 = 16;
+/// Entries whose contents are trimmed in one transaction, which reads them.
+pub const ENTRIES_TRIMMED: u32 = 32;
 /// Members in one page of a group's roster.
 pub const PAGE_MEMBERS: u32 = 256;
 /// Contacts of a user, and likewise users on a block list.

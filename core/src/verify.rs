@@ -11,9 +11,9 @@ mod group;
 pub use alone::{Around, verify_alone};
 
 use crate::chain;
-use crate::content::{Body, Content, ContentError, Parts};
-use crate::id::{ConversationId, DeviceId, Digest, MessageId, Pair, Seq, Side, UserId};
-use crate::rows::{self, Account, ChatRow, Counter, Cursor, Damage, Head, Index, LogEntry, Place, Receipt, Row, StoredContent, Tally};
+use crate::content::ContentError;
+use crate::id::{ConversationId, DeviceId, MessageId, Pair, Seq, Side, UserId};
+use crate::rows::{self, Account, ChatRow, Counter, Cursor, Damage, Head, Index, LogEntry, Place, Receipt, Row, Tally};
 use crate::store::Key;
 use crate::time::Timestamp;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -77,6 +77,11 @@ pub enum Fault {
     },
     /// The entry's link does not follow from what it says and from the link before it: one of the two was changed.
     Chain,
+    /// The content of an entry is not kept any more, and trimming has not got there.
+    Trimmed {
+        /// Where trimming has got to.
+        upto: Seq,
+    },
     /// The same sender used the same message id at an earlier position.
     Repeated {
         /// Where.
@@ -165,6 +170,7 @@ impl Fault {
             Self::TimeWentBack { .. } => "time went back",
             Self::Tally { .. } => "wrong tally",
             Self::Chain => "broken chain",
+            Self::Trimmed { .. } => "lost content",
             Self::Repeated { .. } => "repeated message",
             Self::HeadDiffers => "wrong head",
             Self::NoHead => "missing head",
@@ -199,10 +205,12 @@ impl fmt::Display for Fault {
             Self::Stranger { sender } => write!(f, "sent by {sender}, who takes no part in the conversation"),
             Self::Content(ContentError::TooLarge) => f.write_str("its content is larger than one may be"),
             Self::Content(ContentError::Bodies) => f.write_str("its content has no bodies, or too many"),
+            Self::Content(ContentError::Trimmed) => f.write_str("it says that its content is not kept, and not what it was"),
             Self::Content(ContentError::Repeated) => f.write_str("its content has two bodies for one device"),
             Self::TimeWentBack { before, at } => write!(f, "accepted at {at}, after an entry that was accepted at {before}"),
             Self::Tally { counted, stored } => write!(f, "counts {:?} messages of the two sides, the log has {:?}", stored.0, counted.0),
             Self::Chain => f.write_str("its link does not follow from what it says and from the link before it"),
+            Self::Trimmed { upto } => write!(f, "its content is not kept, and contents are trimmed up to {upto} only"),
             Self::Repeated { first } => write!(f, "the same message stands at position {first}"),
             Self::HeadDiffers => f.write_str("is not what the log adds up to"),
             Self::NoHead => f.write_str("missing, and there is a log"),
@@ -312,6 +320,8 @@ struct Log {
     last: Option<(Seq, DeviceId)>,
     last_of_another: Seq,
     messages: BTreeMap<(UserId, MessageId), Index>,
+    /// The last entry whose content is not kept, until it is known that trimming has got there.
+    trimmed: Option<Seq>,
     /// Of a group.
     group: Option<group::Fold>,
     /// Of a group, how far each user has got.
@@ -365,8 +375,8 @@ impl Proof {
                     None => return Err(Fault::IndexedNowhere),
                 }
             }
-            Place::Group(..) | Place::Member(..) | Place::PastMember(..) | Place::Sent(..) | Place::Reached(..) => {
-                self.of_group(place, value)?
+            Place::Group(_) | Place::Member(..) | Place::PastMember(..) | Place::Sent(..) | Place::Reached(_) | Place::Trimmed(_) => {
+                self.after_log(place, value)?;
             }
             Place::FanOutDue(conversation) | Place::FanOut(conversation) => self.of_job(&place, conversation, value)?,
             Place::SumDue(_) => drop(decode::<Counter>(value)?),
@@ -431,14 +441,18 @@ impl Proof {
         Ok(())
     }
 
-    /// A row about a group or its members, which comes after its log.
-    fn of_group(&mut self, place: Place, value: &[u8]) -> Result<(), Fault> {
+    /// A row about a conversation that comes after its log: about a group or its members, or about what is kept.
+    fn after_log(&mut self, place: Place, value: &[u8]) -> Result<(), Fault> {
         self.check_head();
         let Some(conversation) = place.conversation() else { return Ok(()) };
         if self.spoilt.contains(&conversation) {
             return Ok(());
         }
         let log = self.log(conversation);
+        if let Place::Trimmed(_) = place {
+            let Counter(upto) = decode(value)?;
+            return log.trimming_reached(Seq(upto));
+        }
         let fold = log.group.as_ref().ok_or(Fault::UnknownKey)?;
         if let Place::Member(_, user) = place {
             log.members += 1;
@@ -493,6 +507,9 @@ impl Proof {
         self.check_head();
         let Some(log) = self.open.take() else { return };
         self.report.conversations += 1;
+        if let Some(seq) = log.trimmed {
+            self.problem(crate::rows::log(log.conversation, seq).key, Some(log.conversation), Fault::Trimmed { upto: Seq::START });
+        }
         if let Some((sender, id)) = log.messages.keys().next() {
             let key = crate::rows::index(log.conversation, *sender, *id).key;
             self.problem(key, Some(log.conversation), Fault::NotIndexed);
@@ -609,6 +626,7 @@ impl Log {
             last: None,
             last_of_another: Seq::START,
             messages: BTreeMap::new(),
+            trimmed: None,
             group,
             receipts: BTreeMap::new(),
             members: 0,
@@ -630,6 +648,17 @@ impl Log {
             return Err(Fault::PastHead { position: receipt.delivered, head });
         }
         Ok(())
+    }
+
+    /// Contents need not be kept up to here.
+    fn trimming_reached(&mut self, upto: Seq) -> Result<(), Fault> {
+        if upto > self.fold.seq {
+            return Err(Fault::PastHead { position: upto, head: self.fold.seq });
+        }
+        match self.trimmed.take() {
+            Some(seq) if seq > upto => Err(Fault::Trimmed { upto }),
+            _ => Ok(()),
+        }
     }
 
     fn entry(&mut self, seq: Seq, entry: LogEntry) -> Result<(), Fault> {
@@ -656,12 +685,16 @@ impl Log {
         if tally != counted {
             return Err(Fault::Tally { counted, stored: tally });
         }
-        let digest = digest(content).map_err(Fault::Content)?;
+        let trimmed = content.is_trimmed();
+        let digest = content.digest().map_err(Fault::Content)?;
         if chain != chain::link(&before.chain, seq, sender, id, at, &digest) {
             return Err(Fault::Chain);
         }
         if let Some(first) = self.messages.insert((sender.user, id), Index { seq, at, digest }) {
             return Err(Fault::Repeated { first: first.seq });
+        }
+        if trimmed {
+            self.trimmed = Some(seq);
         }
         let mut last_of = before.last_of;
         last_of[side as usize] = seq;
@@ -678,13 +711,4 @@ impl Log {
 
 fn decode<R: Row>(value: &[u8]) -> Result<R, Fault> {
     R::decode(value).map_err(Fault::Damaged)
-}
-
-/// The digest of a content, computed anew from what is stored.
-fn digest(content: StoredContent) -> Result<Digest, ContentError> {
-    let parts = match content {
-        StoredContent::Shared(body) => Parts::Shared(body.into()),
-        StoredContent::PerDevice(bodies) => Parts::PerDevice(bodies.into_iter().map(|(to, body)| (to, Body::from(body))).collect()),
-    };
-    Content::new(parts).map(|content| content.digest())
 }

@@ -190,6 +190,7 @@ fn every_layout_of_a_key_of_a_group_is_written_as_ever() {
         chat(user, conversation).key,
         group_count(user).key,
         cursor(DEVICE, conversation).key,
+        trimmed(conversation).key,
     ];
     let lines: Vec<String> = keys.iter().map(|key| hex(key.as_bytes())).collect();
     assert_eq!(golden("keys_of_groups.hex", &lines.join("\n")), lines.join("\n"));

@@ -3,7 +3,8 @@
 use crate::draw::{Draws, MILLION, PerMillion, What, Who};
 use crate::fault::{FaultKind, KINDS};
 use crate::scenario::{Bounds, Operation, Scenario, Setting};
-use doubletick_core::gateway::Config;
+use doubletick_core::gateway::{Config, Retention};
+use doubletick_core::time::Millis;
 
 /// The world of one seed.
 #[derive(Clone, Debug)]
@@ -33,6 +34,12 @@ impl Options {
             unflushed: drawer.constant(3, scenario.unflushed) as u32,
             batch: drawer.constant(4, scenario.batch) as usize,
             in_flight: drawer.constant(5, scenario.in_flight) as usize,
+            retention: if drawer.0.chance(Who::World, What::Constant(70), 0, scenario.trimmed) {
+                Retention::UntilDelivered
+            } else {
+                Retention::Forever
+            },
+            retention_walk: Millis(drawer.constant(71, (1, 60_000))),
             ..Config::default()
         };
         Self {

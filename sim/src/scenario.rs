@@ -142,6 +142,8 @@ pub struct Scenario {
     pub dead: PerMillion,
     /// Share of seeds in which nothing is ever healed: of those only what must hold at every moment is judged.
     pub unhealed: PerMillion,
+    /// Share of seeds in which contents are kept until all devices have them, and no longer; in the others for ever.
+    pub trimmed: PerMillion,
     /// By [`FaultKind`].
     pub faults: [Setting; KINDS],
     /// Faults that are off although a seed would have them on: to find out which mattered.
@@ -188,6 +190,7 @@ impl Default for Scenario {
             swarm: 1_000_000,
             dead: 0,
             unhealed: 0,
+            trimmed: 0,
             faults: [Setting::default(); KINDS],
             without: Vec::new(),
             plan: Plan::default(),

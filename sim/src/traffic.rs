@@ -220,6 +220,7 @@ fn of_command(command: &Command) -> Option<Subject> {
         | Command::BeginSum { conversation }
         | Command::Sum { conversation }
         | Command::EndSum { conversation, .. } => Some(Subject::Conversation(*conversation)),
+        Command::AskDelivered { conversation, .. } | Command::Trim { conversation, .. } => Some(Subject::Conversation(*conversation)),
         Command::OpenSession { device, .. }
         | Command::EndSession { device, .. }
         | Command::RemoveDevice { device }
@@ -242,6 +243,7 @@ fn of_command(command: &Command) -> Option<Subject> {
         | Command::ReadLeases
         | Command::ReadFanOuts
         | Command::ReadSums
+        | Command::FindUntrimmed { .. }
         | Command::Reap { .. } => None,
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use doubletick_core::chain;
 use doubletick_core::change::{self, Change};
-use doubletick_core::content::{Body, Content, Parts};
+use doubletick_core::content::Parts;
 use doubletick_core::id::{ConversationId, DeviceId, Digest, GroupId, MessageId, Seq, UserId};
 use doubletick_core::rows::{
     self, Account, FanOut, Group, Head, Index, LogEntry, Lowest, Place, Reached, Row as _, StoredBody, StoredContent,
@@ -188,6 +188,7 @@ impl Anonymiser {
             | Place::Member(..)
             | Place::PastMember(..)
             | Place::Sent(..)
+            | Place::Trimmed(_)
             | Place::FanOutDue(_)
             | Place::SumDue(_)
             | Place::GroupCount(_)
@@ -222,6 +223,7 @@ impl Anonymiser {
             Place::Member(id, who) => rows::member(of(id), user(who)).key,
             Place::PastMember(id, who) => rows::past_member(of(id), user(who)).key,
             Place::Sent(id, who) => rows::sent(of(id), user(who)).key,
+            Place::Trimmed(id) => rows::trimmed(of(id)).key,
             Place::FanOutDue(id) => rows::fan_out_due(of(id)).key,
             Place::FanOut(id) => rows::fan_out(of(id)).key,
             Place::Reached(id) => rows::reached(of(id)).key,
@@ -369,11 +371,7 @@ const ENVELOPE: usize = 3;
 const NO_KIND: u8 = 0xfe;
 
 fn digest(content: &StoredContent) -> Option<Digest> {
-    let parts = match content.clone() {
-        StoredContent::Shared(body) => Parts::Shared(body.into()),
-        StoredContent::PerDevice(bodies) => Parts::PerDevice(bodies.into_iter().map(|(to, body)| (to, Body::from(body))).collect()),
-    };
-    Content::new(parts).map(|content| content.digest()).ok()
+    content.clone().digest().ok()
 }
 
 impl std::fmt::Debug for Anonymiser {

@@ -141,6 +141,7 @@ impl Stats {
             | Place::Member(..)
             | Place::PastMember(..)
             | Place::Sent(..)
+            | Place::Trimmed(_)
             | Place::FanOutDue(_)
             | Place::FanOut(_)
             | Place::Reached(_)

@@ -91,6 +91,7 @@ impl Story {
             | Place::Group(_)
             | Place::PastMember(..)
             | Place::Sent(..)
+            | Place::Trimmed(_)
             | Place::FanOutDue(_)
             | Place::FanOut(_)
             | Place::Reached(_)

@@ -1,7 +1,7 @@
 //! What an application shows.
 
 use doubletick_core::change::{self, Change};
-use doubletick_core::content::Body as Bytes;
+use doubletick_core::content::{Body as Bytes, TRIMMED};
 use doubletick_core::frame::{CloseReason, Presence};
 use doubletick_core::id::{ConversationId, MessageId, Phone, Seq, UserId};
 use doubletick_core::reject::Reject;
@@ -49,6 +49,8 @@ pub enum Body {
     },
     /// It carries nothing for this device.
     Nothing,
+    /// The server did not keep it until this device asked for it.
+    Trimmed,
     /// What was stored of it does not read.
     Damaged,
 }
@@ -63,6 +65,7 @@ impl Body {
                 Ok(Some(change)) => Self::Change(change),
                 Ok(None) | Err(change::NotAChange) => unknown,
             },
+            TRIMMED => Self::Trimmed,
             _ => unknown,
         }
     }
@@ -74,6 +77,7 @@ impl Body {
             Self::Change(change) => format!("[{}]", happened(change)).into(),
             Self::Unknown { kind, bytes } => format!("[a message of kind {kind}, {bytes} bytes, which this version cannot show]").into(),
             Self::Nothing => "[a message that is not for this device]".into(),
+            Self::Trimmed => "[a message that the server does not keep any more]".into(),
             Self::Damaged => "[a message that cannot be read any more]".into(),
         }
     }

@@ -95,7 +95,7 @@ impl WireError {
             | Problem::Forbidden
             | Problem::Pair
             | Problem::Phone
-            | Problem::Content(ContentError::Repeated) => CloseReason::Protocol,
+            | Problem::Content(ContentError::Repeated | ContentError::Trimmed) => CloseReason::Protocol,
         }
     }
 }
@@ -117,6 +117,7 @@ impl fmt::Display for WireError {
             Problem::Phone => f.write_str("no phone number"),
             Problem::Content(ContentError::TooLarge) => f.write_str("content too large"),
             Problem::Content(ContentError::Bodies) => f.write_str("too many bodies, or none"),
+            Problem::Content(ContentError::Trimmed) => f.write_str("a kind of body that only the server sends"),
             Problem::Content(ContentError::Repeated) => f.write_str("two bodies for one device"),
         }
     }

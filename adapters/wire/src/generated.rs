@@ -104,6 +104,7 @@ pub struct GroupSettings {
 pub enum BodyKind {
     Text = 0,
     GroupChange = 100,
+    Trimmed = 101,
 }
 impl BodyKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -114,6 +115,7 @@ impl BodyKind {
         match self {
             Self::Text => "BODY_KIND_TEXT",
             Self::GroupChange => "BODY_KIND_GROUP_CHANGE",
+            Self::Trimmed => "BODY_KIND_TRIMMED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -121,6 +123,7 @@ impl BodyKind {
         match value {
             "BODY_KIND_TEXT" => Some(Self::Text),
             "BODY_KIND_GROUP_CHANGE" => Some(Self::GroupChange),
+            "BODY_KIND_TRIMMED" => Some(Self::Trimmed),
             _ => None,
         }
     }

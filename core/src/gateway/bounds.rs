@@ -20,7 +20,7 @@ impl Gateway {
         visit("timers", self.timers.len(), 2 * connections + self.parted.len() + self.flights.len() + self.sums.len() + 2);
         visit("sessions to be handed over", self.parted.len(), config.connections);
         visit("sessions with something to be done", self.ready.len(), connections);
-        visit("transactions under way", self.flights.len(), 2 * config.in_flight + 3);
+        visit("transactions under way", self.flights.len(), Lane::ALL.iter().map(|lane| lane.at_once(config.in_flight)).sum());
         visit("opening sessions", self.opening.len(), connections);
         visit("open sessions", self.open.len(), connections);
         visit("leases of others", self.leases.len(), limits::GATEWAYS as usize);
@@ -32,6 +32,7 @@ impl Gateway {
         let asked = config.connections * (config.requests as usize + MAX_PAGES as usize + 3);
         visit("reads that wait", waiting(Lane::Read), asked + 3);
         visit("questions for wake-ups that wait", waiting(Lane::Wake), 1);
+        visit("steps of trimming that wait", waiting(Lane::Retention), 1);
         visit("reports that wait", waiting(Lane::Durable), 1);
         let ends = config.connections * (limits::WATCHES_PER_SESSION + config.requests as usize + 2);
         visit("comings and goings that wait", waiting(Lane::Session), 2 * ends + self.leases.len() + 2);

@@ -4,6 +4,18 @@ use crate::limits;
 use crate::rate::Rate;
 use crate::time::Millis;
 
+/// How long the server keeps what was said. Whatever it is, that something was said, by whom and when, is kept for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retention {
+    /// For ever.
+    #[default]
+    Forever,
+    /// Until every device that it is for has it.
+    UntilDelivered,
+    /// For so long, whether or not every device has it by then.
+    For(Millis),
+}
+
 /// Limits and times of one gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -31,6 +43,10 @@ pub struct Config {
     pub batch: usize,
     /// Transactions of one kind that are under way at a time.
     pub in_flight: usize,
+    /// How long contents are kept.
+    pub retention: Retention,
+    /// How long after all conversations were looked at for what need not be kept they are looked at again.
+    pub retention_walk: Millis,
     /// Seeds what is spread at random.
     pub seed: u64,
 }
@@ -50,6 +66,8 @@ impl Default for Config {
             lookup_rate: Rate { per_second: 2, burst: 20 },
             batch: limits::COMMANDS_PER_TRANSACTION,
             in_flight: 4,
+            retention: Retention::Forever,
+            retention_walk: Millis::seconds(10 * 60),
             seed: 0,
         }
     }

@@ -56,6 +56,12 @@ pub(super) enum Origin {
     Sum(ConversationId),
     /// The sums that are due.
     Sums,
+    /// Conversations in which there may be something to trim.
+    Untrimmed,
+    /// Up to where all devices have a conversation.
+    Delivered(ConversationId),
+    /// The trimming of a conversation.
+    Trim(ConversationId),
 }
 
 impl Origin {
@@ -65,6 +71,7 @@ impl Origin {
             Self::Page(..) | Self::Dirty(_) | Self::Receipts(_) | Self::Watch(..) => true,
             Self::Nobody | Self::Heard | Self::Wakes | Self::Lease | Self::Leases | Self::Reap(..) => true,
             Self::FanOut(_) | Self::FanOuts | Self::Sum(_) | Self::Sums => true,
+            Self::Untrimmed | Self::Delivered(_) | Self::Trim(_) => true,
             Self::Open(_) | Self::Send(..) | Self::Ack(..) | Self::Request(..) | Self::Quiet(_) => false,
         }
     }
@@ -89,10 +96,20 @@ pub(super) enum Lane {
     Wake,
     /// What is done for whole groups, one part of one group in a transaction, so that none grows with the number of groups.
     FanOut,
+    /// Trimming, one step in a transaction.
+    Retention,
 }
 
 impl Lane {
-    pub(super) const ALL: [Self; 5] = [Self::Wake, Self::Session, Self::Read, Self::Durable, Self::FanOut];
+    pub(super) const ALL: [Self; 6] = [Self::Wake, Self::Session, Self::Read, Self::Durable, Self::FanOut, Self::Retention];
+
+    /// How many of its transactions are under way at a time.
+    pub(super) fn at_once(self, in_flight: usize) -> usize {
+        match self {
+            Self::Durable | Self::Read => in_flight,
+            Self::Session | Self::Wake | Self::FanOut | Self::Retention => 1,
+        }
+    }
 }
 
 /// One lane's waiting commands. Sessions' durable commands wait in the sessions.
@@ -136,11 +153,7 @@ impl Gateway {
             return;
         }
         for lane in Lane::ALL {
-            let limit = match lane {
-                Lane::Durable | Lane::Read => self.config.in_flight,
-                Lane::Session | Lane::Wake | Lane::FanOut => 1,
-            };
-            while self.lines[lane as usize].under_way < limit {
+            while self.lines[lane as usize].under_way < lane.at_once(self.config.in_flight) {
                 let batch = self.next_batch(lane);
                 if batch.is_empty() {
                     break;
@@ -153,7 +166,7 @@ impl Gateway {
     fn next_batch(&mut self, lane: Lane) -> Vec<Queued> {
         let mut batch = Vec::new();
         let mut room = limits::TRANSACTION_BYTES;
-        let most = if lane == Lane::FanOut { 1 } else { self.config.batch };
+        let most = if matches!(lane, Lane::FanOut | Lane::Retention) { 1 } else { self.config.batch };
         while batch.len() < most
             && let Some(queued) = self.lines[lane as usize].waiting.pop_front()
         {

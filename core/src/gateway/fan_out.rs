@@ -5,6 +5,7 @@ use super::dispatch::{Lane, Origin};
 use crate::command::{Command, Reply};
 use crate::id::{ConversationId, GatewayId};
 use crate::reject::Reject;
+use crate::store::Key;
 use alloc::vec::Vec;
 
 impl Gateway {
@@ -45,15 +46,14 @@ impl Gateway {
             .map(|(conversation, _)| conversation)
             .collect();
         for conversation in stuck {
-            if self.falls_to_this(conversation) {
+            if self.falls_to_this(&crate::rows::fan_out_due(conversation).key) {
                 self.fan_out(conversation);
             }
         }
     }
 
-    /// Whether a group falls to this gateway among those whose leases are known.
-    pub(super) fn falls_to_this(&self, conversation: ConversationId) -> bool {
-        let place = crate::rows::fan_out_due(conversation).key;
+    /// Whether some work, named by a key, falls to this gateway among those whose leases are known.
+    pub(super) fn falls_to_this(&self, place: &Key) -> bool {
         let rank = |gateway: GatewayId| {
             let mut bytes = place.as_bytes().to_vec();
             bytes.extend(gateway.0.to_le_bytes());

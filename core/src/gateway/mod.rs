@@ -30,11 +30,12 @@ mod fan_out;
 mod port;
 mod receive;
 mod replies;
+mod retention;
 mod session;
 mod sums;
 mod timers;
 
-pub use config::Config;
+pub use config::{Config, Retention};
 pub use drain::Drain;
 pub use port::{ConnId, Input, Output, Ticket};
 
@@ -48,6 +49,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use dispatch::{Flight, Lane, Line, Origin};
 use drain::{Draining, Parted};
+use retention::Walk;
 use session::Session;
 use sums::Sums;
 use timers::Timer;
@@ -69,7 +71,7 @@ pub struct Gateway {
     opening: BTreeSet<(DeviceId, ConnId)>,
     /// What is due when. Each session has exactly one [`Timer::Session`] here.
     timers: BTreeSet<(Timestamp, Timer)>,
-    lines: [Line; 5],
+    lines: [Line; 6],
     /// Sessions with durable commands that wait and none under way. Each at most once.
     ready: VecDeque<ConnId>,
     flights: BTreeMap<Ticket, Flight>,
@@ -97,6 +99,9 @@ pub struct Gateway {
     jobs: BTreeMap<ConversationId, u64>,
     looking: bool,
     sums: Sums,
+    /// The walk over all conversations for what need not be kept, and when the next one is due.
+    walk: Option<Walk>,
+    walk_due: Timestamp,
     draining: Option<Draining>,
     /// Sessions of clients that were sent away, until they are opened elsewhere.
     parted: BTreeMap<ConnId, Parted>,
@@ -135,6 +140,9 @@ impl Gateway {
             jobs: BTreeMap::new(),
             looking: false,
             sums: Sums::default(),
+            walk: None,
+            // By then the other gateways are known.
+            walk_due: now + limits::LEASE,
             draining: None,
             parted: BTreeMap::new(),
             ended: false,

@@ -43,6 +43,9 @@ impl Gateway {
             Origin::FanOuts => self.fan_outs_read(reply),
             Origin::Sum(conversation) => self.summed(conversation, reply),
             Origin::Sums => self.sums_read(reply),
+            Origin::Untrimmed => self.untrimmed_found(reply),
+            Origin::Delivered(conversation) => self.delivered_told(conversation, reply),
+            Origin::Trim(conversation) => self.trimmed(conversation, &reply),
             Origin::Reap(gateway, renewals) => self.reaped(gateway, renewals, reply),
         }
     }
@@ -245,7 +248,10 @@ impl Gateway {
                 | Reply::Summed { .. }
                 | Reply::SumEnded { .. }
                 | Reply::Sums(_)
-                | Reply::FanOuts(_),
+                | Reply::FanOuts(_)
+                | Reply::Untrimmed { .. }
+                | Reply::Delivered { .. }
+                | Reply::Trimmed { .. },
             ) => unreachable!("no request is answered so"),
             Err(reject) => ServerFrame::Refused { request: Some(request), reject },
         };

@@ -103,7 +103,7 @@ impl Gateway {
         let before = core::mem::replace(&mut self.sums.seen, jobs.iter().copied().collect());
         let stuck = jobs.into_iter().filter(|(conversation, stamp)| before.get(conversation) == Some(stamp));
         for (conversation, _) in stuck.collect::<Vec<_>>() {
-            if self.falls_to_this(conversation) {
+            if self.falls_to_this(&crate::rows::sum_due(conversation).key) {
                 self.sum_later(conversation);
             }
         }

@@ -107,6 +107,7 @@ impl Gateway {
         }
         self.look_for_fan_outs();
         self.look_for_sums();
+        self.look_for_untrimmed();
         self.report_heard();
         if !planted!(BellIsTrusted) {
             self.take_wakes();

@@ -291,6 +291,12 @@ bugs! {
         because "a message that is refused for the moment is never sent again, while those behind it are"
         in "storm",
         as "an outbox that is emptied by the write to the socket";
+    /// What one device of a user has is taken for what all of them have, when contents are trimmed.
+    TrimmedAtDelivered breaks [NO_LOSS] in "retention",
+        as "servers that delete at the second tick: the desktop that was off gets nothing but a placeholder";
+    /// Contents are trimmed when the devices of one of the two people have them.
+    TrimmedAfterOneSide breaks [NO_LOSS] in "retention",
+        as "a clean-up that asks the sender's devices only";
 }
 
 const _: () = {

@@ -56,6 +56,7 @@ pub(super) const MEMBER: u8 = 5;
 pub(super) const PAST_MEMBER: u8 = 6;
 pub(super) const SENT: u8 = 7;
 pub(super) const REACHED: u8 = 8;
+pub(super) const TRIMMED: u8 = 9;
 pub(super) const ACCOUNT: u8 = 0;
 pub(super) const CHAT: u8 = 1;
 pub(super) const CONTACT: u8 = 2;
@@ -208,6 +209,17 @@ pub fn sums_due(after: Option<ConversationId>, limit: u32) -> Scan {
 /// The group of a key of [`sums_due`].
 pub fn sum_due_of(key: &Key) -> Option<ConversationId> {
     Reader(key.as_bytes()).expect(JOB)?.expect(SUM)?.conversation()
+}
+
+/// Up to where contents are not kept any more, but for those of changes.
+pub fn trimmed(conversation: ConversationId) -> At<Counter> {
+    at(Bytes::of(CONVERSATION).conversation(conversation).byte(TRIMMED))
+}
+
+/// The members of a group, present and then past, from one key on, at most `limit`.
+pub fn all_members(conversation: ConversationId, from: Option<Key>, limit: u32) -> Scan {
+    let of = Bytes::of(CONVERSATION).conversation(conversation);
+    Scan { from: from.unwrap_or(of.byte(MEMBER).key()), to: of.byte(PAST_MEMBER + 1).key(), limit, reverse: false }
 }
 
 /// Up to where the devices of a large group are to be marked.

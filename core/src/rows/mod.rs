@@ -10,6 +10,7 @@
 //! | member | group, user | role, since when | changes | sends and acknowledgements of the member, fan-out |
 //! | past member | group, user | the times of membership before | a member's leaving | page reads of the user |
 //! | sent | group, user | last own message, a maximum | a send | chat lists |
+//! | trimmed | conversation | position, a maximum | trimming | trimming by another gateway |
 //! | fan-out due | group | position, a maximum | sends into a large group; cleared by the job | the job |
 //! | fan-out | group | how far the job has got | the job | the job at another gateway |
 //! | reached | group | how far all members have got | the sum of their receipts | questions for receipts, the sum at another gateway |
@@ -47,11 +48,11 @@ mod v1;
 pub use envelope::{Damage, Row};
 pub use group::{FanOut, Group, Lowest, Member, PastMember, Reached, Span};
 pub use key::{
-    At, Topic, account, bell, beside_log, block, chat, chat_of, chats, contact, conversation_end, conversation_of, conversations, cursor,
-    device, device_of_session, dirty, dirty_of, dirty_set, fan_out, fan_out_due, fan_out_of, fan_outs, group, group_count, groups, head,
-    index, index_rows, last_seen, lease, lease_of, leases, listed, log, log_of, log_page, log_rows, member, member_of, members,
-    past_member, people, phone, reached, receipt, sent, session, session_of, sessions_of, sum_due, sum_due_of, sums_due, verification,
-    wake, wake_of, wakes, watcher, watcher_of, watchers,
+    At, Topic, account, all_members, bell, beside_log, block, chat, chat_of, chats, contact, conversation_end, conversation_of,
+    conversations, cursor, device, device_of_session, dirty, dirty_of, dirty_set, fan_out, fan_out_due, fan_out_of, fan_outs, group,
+    group_count, groups, head, index, index_rows, last_seen, lease, lease_of, leases, listed, log, log_of, log_page, log_rows, member,
+    member_of, members, past_member, people, phone, reached, receipt, sent, session, session_of, sessions_of, sum_due, sum_due_of,
+    sums_due, trimmed, verification, wake, wake_of, wakes, watcher, watcher_of, watchers,
 };
 pub use place::Place;
 pub use told::told;

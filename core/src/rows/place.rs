@@ -24,6 +24,8 @@ pub enum Place {
     PastMember(ConversationId, UserId),
     /// See [`super::sent`].
     Sent(ConversationId, UserId),
+    /// See [`super::trimmed`].
+    Trimmed(ConversationId),
     /// See [`super::fan_out_due`].
     FanOutDue(ConversationId),
     /// See [`super::fan_out`].
@@ -98,6 +100,7 @@ impl Place {
             Self::Member(..) => "member",
             Self::PastMember(..) => "past member",
             Self::Sent(..) => "sent",
+            Self::Trimmed(_) => "trimmed",
             Self::FanOutDue(_) => "fan-out due",
             Self::FanOut(_) => "fan-out",
             Self::Reached(_) => "reached",
@@ -133,6 +136,7 @@ impl Place {
             | Self::Member(conversation, _)
             | Self::PastMember(conversation, _)
             | Self::Sent(conversation, _)
+            | Self::Trimmed(conversation)
             | Self::FanOutDue(conversation)
             | Self::FanOut(conversation)
             | Self::Reached(conversation)
@@ -170,6 +174,7 @@ fn in_conversation(bytes: &mut Reader) -> Option<Place> {
         key::PAST_MEMBER => Place::PastMember(conversation, bytes.user()?),
         key::SENT => Place::Sent(conversation, bytes.user()?),
         key::REACHED => Place::Reached(conversation),
+        key::TRIMMED => Place::Trimmed(conversation),
         _ => return None,
     })
 }
@@ -239,6 +244,7 @@ impl fmt::Display for Place {
             Self::Member(conversation, user) => write!(f, "member {user} of {conversation}"),
             Self::PastMember(conversation, user) => write!(f, "past membership of {user} in {conversation}"),
             Self::Sent(conversation, user) => write!(f, "last own message of {user} in {conversation}"),
+            Self::Trimmed(conversation) => write!(f, "end of what is trimmed in {conversation}"),
             Self::FanOutDue(conversation) => write!(f, "fan-out due in {conversation}"),
             Self::FanOut(conversation) => write!(f, "progress of the fan-out in {conversation}"),
             Self::Reached(conversation) => write!(f, "how far the members of {conversation} have got"),

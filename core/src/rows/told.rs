@@ -26,7 +26,7 @@ pub fn told(place: &Place, value: &[u8]) -> Result<String, Damage> {
         Place::PastMember(..) => tell::<PastMember>(value),
         Place::FanOut(_) => tell::<FanOut>(value),
         Place::Reached(_) => tell::<Reached>(value),
-        Place::Sent(..) | Place::FanOutDue(_) | Place::SumDue(_) | Place::GroupCount(_) => tell::<Counter>(value),
+        Place::Sent(..) | Place::Trimmed(_) | Place::FanOutDue(_) | Place::SumDue(_) | Place::GroupCount(_) => tell::<Counter>(value),
         Place::Account(_) => tell::<Account>(value),
         Place::Chat(..) => tell::<ChatRow>(value),
         Place::Contact(..) | Place::Block(..) => tell::<Listed>(value),

@@ -2,7 +2,7 @@
 
 use super::envelope::{self, Damage, Row};
 use super::shared::AsBytes;
-use crate::content::{Body, Content, Entry, Parts};
+use crate::content::{Body, Content, ContentError, Entry, Parts, TRIMMED};
 use crate::frame::{Presence, Privacy};
 use crate::id::{DeviceId, Digest, GatewayId, MessageId, Seq, SessionEpoch, Side, UserId};
 use crate::time::Timestamp;
@@ -168,6 +168,31 @@ impl StoredContent {
         }
     }
 
+    /// What is left of a content that is not kept any more: what tells it from every other, so that the log can still be proved.
+    pub fn trimmed(digest: &Digest) -> Self {
+        Self::Shared(StoredBody { kind: TRIMMED, bytes: digest.0.into() })
+    }
+
+    /// Whether it is [`Self::trimmed`].
+    pub fn is_trimmed(&self) -> bool {
+        matches!(self, Self::Shared(StoredBody { kind: TRIMMED, .. }))
+    }
+
+    /// The digest of the content that it is, or was.
+    ///
+    /// # Errors
+    /// If it is none that could have been sent.
+    pub fn digest(self) -> Result<Digest, ContentError> {
+        let parts = match self {
+            Self::Shared(StoredBody { kind: TRIMMED, bytes }) => {
+                return bytes[..].try_into().map(Digest).map_err(|_| ContentError::Trimmed);
+            }
+            Self::Shared(body) => Parts::Shared(body.into()),
+            Self::PerDevice(bodies) => Parts::PerDevice(bodies.into_iter().map(|(to, body)| (to, Body::from(body))).collect()),
+        };
+        Content::new(parts).map(|content| content.digest())
+    }
+
     /// The body that is for this device.
     pub fn body_for(&self, device: DeviceId) -> Option<&StoredBody> {
         match self {
@@ -188,7 +213,10 @@ impl LogEntry {
             ArchivedStoredContent::Shared(body) => Some(body),
             ArchivedStoredContent::PerDevice(bodies) => bodies.iter().find(|own| read(&own.0) == device).map(|own| &own.1),
         };
-        let body = body.map(|body| Body { kind: body.kind.to_native(), bytes: body.bytes.as_slice().into() });
+        let body = body.map(|body| match body.kind.to_native() {
+            TRIMMED => Body { kind: TRIMMED, bytes: [].into() },
+            kind => Body { kind, bytes: body.bytes.as_slice().into() },
+        });
         Ok(Entry { seq, sender: read(&entry.sender), id: read(&entry.id), at: read(&entry.at), body })
     }
 

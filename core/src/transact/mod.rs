@@ -18,6 +18,7 @@ mod presence;
 mod project;
 mod react;
 mod receipt;
+mod retention;
 mod session;
 
 use crate::command::{Command, Reply};
@@ -187,6 +188,9 @@ fn decide(view: &mut View, now: Timestamp, command: &Command) -> Result<Decision
         Command::Sum { conversation } => group::reached::sum(view, *conversation),
         Command::EndSum { conversation, reached, tell, last } => group::reached::end(view, *conversation, *reached, tell, *last),
         Command::ReadSums => group::reached::waiting(view),
+        Command::FindUntrimmed { after } => retention::find(view, *after),
+        Command::AskDelivered { conversation, after } => retention::ask_delivered(view, *conversation, *after),
+        Command::Trim { conversation, upto, before } => retention::trim(view, *conversation, *upto, *before),
         Command::ReadLog { device, conversation, after } => message::read_log(view, *device, *conversation, *after),
         Command::ReadDirty { device, after } => message::read_dirty(view, *device, *after),
         Command::Acknowledge { device, conversation, delivered, read } => {

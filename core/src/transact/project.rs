@@ -2,8 +2,8 @@
 
 use crate::event::{Event, MessageSent};
 use crate::frame::UserList;
-use crate::id::{Pair, Side, UserId};
-use crate::rows::{self, ChatRow, Counter, Cursor, Index, Lease, Listed, PhoneRow, Session, SessionOf, Topic, Watcher};
+use crate::id::{ConversationId, Pair, Seq, Side, UserId};
+use crate::rows::{self, ChatRow, Counter, Cursor, Index, Lease, Listed, LogEntry, PhoneRow, Session, SessionOf, Topic, Watcher};
 use crate::time::Timestamp;
 use crate::view::View;
 
@@ -34,6 +34,7 @@ pub(super) fn project(view: &mut View, event: &Event) {
         | Event::FanOutDone { .. }
         | Event::SumMarked { .. }
         | Event::ReachedMoved { .. } => of_group(view, event),
+        Event::ContentTrimmed { conversation, upto, entries } => content_trimmed(view, *conversation, *upto, entries),
         Event::CursorMoved { device, conversation, upto, caught_up } => {
             view.set(&rows::cursor(*device, *conversation), &Cursor { upto: *upto });
             if *caught_up {
@@ -120,6 +121,11 @@ fn list_changed(view: &mut View, owner: UserId, list: UserList, user: UserId, si
         Some(since) => view.set(&place, &Listed { since }),
         None => view.clear(place.key),
     }
+}
+
+fn content_trimmed(view: &mut View, conversation: ConversationId, upto: Seq, entries: &[(Seq, LogEntry)]) {
+    entries.iter().for_each(|(seq, entry)| view.set(&rows::log(conversation, *seq), entry));
+    view.raise(&rows::trimmed(conversation), upto.0);
 }
 
 fn message_sent(view: &mut View, sent: &MessageSent) {

@@ -59,6 +59,7 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
         | Event::MemberGone { .. }
         | Event::PastMemberChanged { .. }
         | Event::FanOutDue { .. }
+        | Event::ContentTrimmed { .. }
         | Event::FanOutMoved { .. }
         | Event::FanOutDone { .. }
         | Event::SumMarked { .. }

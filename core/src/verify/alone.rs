@@ -50,7 +50,7 @@ pub fn verify_alone(place: &Place, value: &[u8], around: Around) -> Result<(), F
             let cursor = decode::<Cursor>(value)?;
             if conversation.may_include(device.user) { within(cursor.upto) } else { Err(Fault::NotMember) }
         }
-        Place::FanOutDue(_) => decode::<Counter>(value).and_then(|Counter(upto)| within(Seq(upto))),
+        Place::FanOutDue(_) | Place::Trimmed(_) => decode::<Counter>(value).and_then(|Counter(upto)| within(Seq(upto))),
         Place::FanOut(_) => decode::<rows::FanOut>(value).and_then(|job| within(job.upto)),
         Place::Reached(_) => decode::<rows::Reached>(value).and_then(|reached| within(reached.delivered.others)),
         Place::SumDue(_) => decode::<Counter>(value).map(drop),

@@ -145,6 +145,11 @@ fn of_gateways(line: &mut dyn FnMut(&World, &Command, &str), world: &World) {
     line(world, &Command::Begin { gateway: doubletick_core::id::GatewayId(0xc) }, "always");
     line(world, &Command::RenewLease { gateway: WEST }, "always");
     line(world, &Command::ReadLeases, "two gateways");
+    let conversation = talk(UserId(1), UserId(2));
+    line(world, &Command::FindUntrimmed { after: None }, "two conversations");
+    line(world, &Command::AskDelivered { conversation, after: None }, "of two people with a device each");
+    let trim = Command::Trim { conversation, upto: Seq(2), before: world.now + doubletick_core::time::Millis(1) };
+    line(world, &trim, "two messages");
     line(world, &Command::Reap { gateway: WEST, renewals: 0 }, "it had one session");
 }
 

@@ -17,4 +17,5 @@ mod messages;
 mod presence;
 mod purity;
 mod receipts;
+mod retention;
 mod sessions;

@@ -107,6 +107,11 @@ pub(crate) const KEYS: &[Key] = &[
         number(0..=MILLION, |it| it.unhealed.into(), |it, value| it.unhealed = value as u32),
     ),
     key(
+        "trimmed_per_million",
+        "Share of seeds in which contents are kept until all devices have them, and no longer; in the others for ever",
+        number(0..=MILLION, |it| it.trimmed.into(), |it, value| it.trimmed = value as u32),
+    ),
+    key(
         "sample_every",
         "Steps between two looks at everything (the machines' own checks, the proof of the log)",
         number(1..=1_000_000, |it| it.sample_every, |it, value| it.sample_every = value),

@@ -1,7 +1,7 @@
 //! NO_LOSS, VISIBLE_ONCE, TOTAL_ORDER, SENDER_ORDER, DEDUP and VISIBILITY, as messages come and go.
 
 use super::{Message, Oracle, Oracles};
-use doubletick_core::content::Content;
+use doubletick_core::content::{Content, TRIMMED};
 use doubletick_core::frame::{Delivery, Sender};
 use doubletick_core::id::{ConversationId, MessageId, Seq};
 use doubletick_core::reject::Reject;
@@ -115,6 +115,10 @@ impl Oracles {
             return self
                 .compare(Oracle::Visibility, false, || format!("device {device} got {id} at {seq} of {conversation}; nobody wrote it"));
         };
+        let gone = delivery.body.as_ref().is_some_and(|body| body.kind == TRIMMED);
+        self.compare(Oracle::NoLoss, !(gone && new), || {
+            format!("device {device} got {id} at {seq} of {conversation}, and what it says was not kept until then")
+        });
         self.same_message(device, conversation, nth, delivery);
         if let Some(removed_at) = self.devices[device as usize].removed_at {
             let at = self.model.committed_at(conversation, seq);
@@ -148,7 +152,9 @@ impl Oracles {
         let Some(to) = self.devices[device as usize].id else { return };
         let message = &self.messages[nth as usize];
         let from = if message.sender.user == to.user { Sender::Own(message.sender.serial) } else { Sender::Peer(message.sender.serial) };
-        let same = message.conversation == conversation && message.content.body_for(to) == delivery.body.as_ref() && from == delivery.from;
+        let gone = delivery.body.as_ref().is_some_and(|body| body.kind == TRIMMED);
+        let body = gone || message.content.body_for(to) == delivery.body.as_ref();
+        let same = message.conversation == conversation && body && from == delivery.from;
         self.compare(Oracle::Visibility, same, || {
             format!("device {device} got {} of {conversation}, and not as it was written", delivery.id)
         });

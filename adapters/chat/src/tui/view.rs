@@ -206,7 +206,7 @@ fn message_lines(message: &Message, columns: usize, app: &App) -> Vec<Line<'stat
     let style = match (&message.body, message.own) {
         (Body::Text(_), true) => OWN,
         (Body::Text(_), false) => Style::new(),
-        (Body::Change(_) | Body::Unknown { .. } | Body::Nothing | Body::Damaged, _) => DIM,
+        (Body::Change(_) | Body::Unknown { .. } | Body::Nothing | Body::Trimmed | Body::Damaged, _) => DIM,
     };
     let mut texts = wrap(&words::harmless(&message.body.display()), room);
     if texts.last().is_some_and(|last| width(last) + tail > room) {

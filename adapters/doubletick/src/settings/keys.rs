@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use doubletick_core::gateway::Retention;
 use doubletick_core::limits;
 use doubletick_core::time::Millis;
 use tracing_subscriber::filter::LevelFilter;
@@ -144,6 +145,27 @@ pub(super) const KEYS: &[Key] = &[
         allowed: "a length of time from 0s to 10m, such as 500ms, 10s, 2m or 1h",
         set: |settings, text| put(&mut settings.server.stop.deadline, length(text, Millis(0)..=Millis::seconds(600))),
         show: |settings| Some(show_length(settings.server.stop.deadline)),
+    },
+    Key {
+        name: "retention",
+        help: "How long the server keeps what was said: forever, until all devices have it (delivered), or for so long whoever has it",
+        allowed: "forever, delivered, or a length of time from 1h to 3650d, such as 30d",
+        set: |settings, text| {
+            let limits = Millis::seconds(3600)..=Millis::days(3650);
+            settings.server.gateway.retention = match text {
+                "forever" => Retention::Forever,
+                "delivered" => Retention::UntilDelivered,
+                _ => Retention::For(length(text, limits)?),
+            };
+            Some(())
+        },
+        show: |settings| {
+            Some(match settings.server.gateway.retention {
+                Retention::Forever => show_text("forever"),
+                Retention::UntilDelivered => show_text("delivered"),
+                Retention::For(length) => show_length(length),
+            })
+        },
     },
     Key {
         name: "arrivals.per_second",
@@ -300,6 +322,13 @@ pub(super) const KEYS: &[Key] = &[
         allowed: "a length of time from 1s to 1h, such as 500ms, 10s, 2m or 1h",
         set: |settings, text| put(&mut settings.server.gateway.reread, length(text, Millis::seconds(1)..=Millis::seconds(3600))),
         show: |settings| Some(show_length(settings.server.gateway.reread)),
+    },
+    Key {
+        name: "gateway.retention_walk",
+        help: "How long after all conversations were looked at for what need not be kept they are looked at again",
+        allowed: "a length of time from 1s to 1d, such as 500ms, 10s, 2m or 1h",
+        set: |settings, text| put(&mut settings.server.gateway.retention_walk, length(text, Millis::seconds(1)..=Millis::days(1))),
+        show: |settings| Some(show_length(settings.server.gateway.retention_walk)),
     },
     Key {
         name: "gateway.send_per_second",

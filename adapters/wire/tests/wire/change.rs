@@ -62,4 +62,5 @@ fn a_change_has_the_bytes_of_the_schema() {
         assert_eq!(Change::of_body(&body), Ok(Some(change)));
     }
     assert_eq!(KIND, pb::BodyKind::GroupChange as u32);
+    assert_eq!(doubletick_core::content::TRIMMED, pb::BodyKind::Trimmed as u32);
 }
