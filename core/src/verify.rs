@@ -7,8 +7,10 @@
 
 mod alone;
 mod group;
+mod proved;
 
 pub use alone::{Around, verify_alone};
+pub use proved::{Proved, verify_again};
 
 use crate::chain;
 use crate::content::ContentError;
@@ -257,12 +259,7 @@ impl core::error::Error for Problem {}
 /// If the rows come in another order.
 pub fn verify<V: AsRef<[u8]>>(rows: impl IntoIterator<Item = (Key, V)>) -> Report {
     let mut proof = Proof { whole: true, ..Proof::default() };
-    let mut last = None;
-    for (key, value) in rows {
-        assert!(last < Some(key), "rows come in the order of their keys: {key:?} after {last:?}");
-        last = Some(key);
-        proof.row(key, value.as_ref());
-    }
+    proof.rows(rows);
     proof.finish()
 }
 
@@ -288,6 +285,9 @@ pub struct Proof {
     /// Groups whose devices are still to be marked, up to where.
     due: BTreeMap<ConversationId, Seq>,
     group_counts: BTreeMap<UserId, u64>,
+    /// What an earlier proof has shown, and what this one has, if anybody wants to go on from that.
+    earlier: Proved,
+    shown: Option<Proved>,
 }
 
 /// What is kept of a conversation once its log was read.
@@ -314,14 +314,17 @@ impl Summary {
 /// A log as it is read, and what it adds up to so far.
 struct Log {
     conversation: ConversationId,
+    /// Up to here an earlier proof has shown it.
+    proved: Seq,
     stored: Option<Head>,
     /// The fold of the entries so far, but for the device epochs, of which a log says nothing.
     fold: Head,
     last: Option<(Seq, DeviceId)>,
     last_of_another: Seq,
-    messages: BTreeMap<(UserId, MessageId), Index>,
-    /// The last entry whose content is not kept, until it is known that trimming has got there.
+    messages: BTreeMap<(UserId, MessageId), Message>,
+    /// The last entry whose content is not kept, and whether trimming is known to have got there.
     trimmed: Option<Seq>,
+    trimming: bool,
     /// Of a group.
     group: Option<group::Fold>,
     /// Of a group, how far each user has got.
@@ -331,7 +334,23 @@ struct Log {
     described: bool,
 }
 
+/// A message of a log: what its index row must be, and whether that has come in.
+#[derive(Clone)]
+struct Message {
+    index: Index,
+    indexed: bool,
+}
+
 impl Proof {
+    fn rows<V: AsRef<[u8]>>(&mut self, rows: impl IntoIterator<Item = (Key, V)>) {
+        let mut last = None;
+        for (key, value) in rows {
+            assert!(last < Some(key), "rows come in the order of their keys: {key:?} after {last:?}");
+            last = Some(key);
+            self.row(key, value.as_ref());
+        }
+    }
+
     /// The next row.
     pub fn row(&mut self, key: Key, value: &[u8]) {
         let Some(place) = Place::of(&key) else {
@@ -359,18 +378,12 @@ impl Proof {
                 }
                 self.log(conversation).receipt(user, receipt)?;
             }
-            Place::Log(conversation, seq) => {
-                self.report.entries += 1;
-                if !self.spoilt.contains(&conversation) {
-                    let entry = decode::<LogEntry>(value);
-                    self.log(conversation).entry(seq, entry?)?;
-                }
-            }
+            Place::Log(conversation, seq) => self.of_log(conversation, seq, value)?,
             Place::Index(conversation, sender, id) => {
                 let index = decode::<Index>(value)?;
                 self.check_head();
-                match self.log(conversation).messages.remove(&(sender, id)) {
-                    Some(message) if message == index => {}
+                match self.log(conversation).messages.get_mut(&(sender, id)) {
+                    Some(message) if message.index == index => message.indexed = true,
                     Some(_) => return Err(Fault::IndexDiffers),
                     None => return Err(Fault::IndexedNowhere),
                 }
@@ -414,6 +427,19 @@ impl Proof {
             | Place::Watcher(..) => verify_alone(&place, value, Around::default())?,
         }
         Ok(())
+    }
+
+    /// An entry of a log.
+    fn of_log(&mut self, conversation: ConversationId, seq: Seq, value: &[u8]) -> Result<(), Fault> {
+        if seq <= self.log(conversation).proved {
+            return Ok(());
+        }
+        self.report.entries += 1;
+        if self.spoilt.contains(&conversation) {
+            return Ok(());
+        }
+        let entry = decode::<LogEntry>(value);
+        self.log(conversation).entry(seq, entry?)
     }
 
     /// A conversation on a user's list.
@@ -477,7 +503,7 @@ impl Proof {
 
     /// The conversation whose rows are coming in.
     fn log(&mut self, conversation: ConversationId) -> &mut Log {
-        self.open.get_or_insert_with(|| Log::new(conversation))
+        self.open.get_or_insert_with(|| self.earlier.take(conversation).unwrap_or_else(|| Log::new(conversation)))
     }
 
     fn summary(&self, conversation: ConversationId) -> Option<&Summary> {
@@ -507,10 +533,10 @@ impl Proof {
         self.check_head();
         let Some(log) = self.open.take() else { return };
         self.report.conversations += 1;
-        if let Some(seq) = log.trimmed {
+        if let Some(seq) = log.trimmed.filter(|_| !log.trimming) {
             self.problem(crate::rows::log(log.conversation, seq).key, Some(log.conversation), Fault::Trimmed { upto: Seq::START });
         }
-        if let Some((sender, id)) = log.messages.keys().next() {
+        if let Some(((sender, id), _)) = log.messages.iter().find(|(_, message)| !message.indexed) {
             let key = crate::rows::index(log.conversation, *sender, *id).key;
             self.problem(key, Some(log.conversation), Fault::NotIndexed);
         }
@@ -523,9 +549,13 @@ impl Proof {
                 self.problem(key, Some(log.conversation), Fault::NoGroup);
             }
         }
-        let head = log.stored.unwrap_or(log.fold);
-        let summary = Summary { head, last: log.last, last_of_another: log.last_of_another, group: log.group };
-        self.closed.insert(log.conversation, summary);
+        let (conversation, head) = (log.conversation, log.stored.unwrap_or(log.fold));
+        let (last, last_of_another) = (log.last, log.last_of_another);
+        let group = match &mut self.shown {
+            Some(shown) if !self.spoilt.contains(&conversation) => shown.keep(log),
+            _ => log.group,
+        };
+        self.closed.insert(conversation, Summary { head, last, last_of_another, group });
     }
 
     /// All rows have come in.
@@ -621,12 +651,14 @@ impl Log {
         let group = conversation.pair().is_none().then(group::Fold::default);
         Self {
             conversation,
+            proved: Seq::START,
             stored: None,
             fold: Head::EMPTY,
             last: None,
             last_of_another: Seq::START,
             messages: BTreeMap::new(),
             trimmed: None,
+            trimming: false,
             group,
             receipts: BTreeMap::new(),
             members: 0,
@@ -655,7 +687,8 @@ impl Log {
         if upto > self.fold.seq {
             return Err(Fault::PastHead { position: upto, head: self.fold.seq });
         }
-        match self.trimmed.take() {
+        self.trimming = true;
+        match self.trimmed {
             Some(seq) if seq > upto => Err(Fault::Trimmed { upto }),
             _ => Ok(()),
         }
@@ -690,8 +723,9 @@ impl Log {
         if chain != chain::link(&before.chain, seq, sender, id, at, &digest) {
             return Err(Fault::Chain);
         }
-        if let Some(first) = self.messages.insert((sender.user, id), Index { seq, at, digest }) {
-            return Err(Fault::Repeated { first: first.seq });
+        let message = Message { index: Index { seq, at, digest }, indexed: false };
+        if let Some(first) = self.messages.insert((sender.user, id), message) {
+            return Err(Fault::Repeated { first: first.index.seq });
         }
         if trimmed {
             self.trimmed = Some(seq);

@@ -9,7 +9,7 @@ use doubletick_core::content::ContentError;
 use doubletick_core::id::{ConversationId, DeviceId, Digest, Seq, UserId};
 use doubletick_core::rows::{self, At, Cursor, Damage, Head, LogEntry, Receipt, Row, StoredBody, StoredContent, Tally};
 use doubletick_core::store::Key;
-use doubletick_core::verify::{Fault, Problem, Report, verify};
+use doubletick_core::verify::{Fault, Problem, Proved, Report, verify, verify_again};
 use world::*;
 
 /// Ann and Ben, who has two devices, have exchanged four messages; Cid has sent one to Ann.
@@ -30,6 +30,10 @@ fn story() -> Story {
     world.acknowledge(ben, ann, 3, 2).unwrap();
     world.open(ben, WEST, 1);
     Story { world, ann, ben, talk: talk(ann.user, ben.user) }
+}
+
+fn lent(rows: &Rows) -> impl Iterator<Item = (Key, &[u8])> {
+    rows.iter().map(|(key, value)| (*key, value.as_slice()))
 }
 
 fn proof(rows: &Rows) -> Report {
@@ -260,10 +264,39 @@ fn every_kind_of_damage_is_found_where_it_is() {
     ];
     for (case, break_it, fault) in table {
         let mut story = story();
+        let (mut proved, whole) = (Proved::default(), story.world.rows.clone());
+        assert_eq!(verify_again(&mut proved, lent(&whole)), proof(&whole), "{case}");
         let key = break_it(&mut story);
         let problems = proof(&story.world.rows).problems;
         assert_eq!(problems.iter().map(|problem| (problem.key, problem.fault)).collect::<Vec<_>>(), [(key, fault)], "{case}");
+        // A proof that goes on from before the damage shows the same, if it is told which logs have changed.
+        for (key, value) in &whole {
+            if let Some(rows::Place::Log(conversation, _)) = rows::Place::of(key)
+                && story.world.rows.get(key) != Some(value)
+            {
+                proved.forget(conversation);
+            }
+        }
+        assert_eq!(verify_again(&mut proved, lent(&story.world.rows)).problems, problems, "{case}");
     }
+}
+
+#[test]
+fn a_proof_that_goes_on_reads_what_was_added_and_holds_everything_else_against_the_whole_log() {
+    let mut story = story();
+    let mut proved = Proved::default();
+    let mut again = |story: &Story| verify_again(&mut proved, lent(&story.world.rows));
+    assert_eq!(again(&story), Report { conversations: 2, entries: 5, problems: vec![] });
+    assert_eq!(again(&story), Report { conversations: 2, entries: 0, problems: vec![] });
+    story.world.send(story.ben, story.ann, "five");
+    assert_eq!(again(&story), Report { conversations: 2, entries: 1, problems: vec![] });
+    story.world.send(story.ben, story.ann, "six");
+    story.entry(6, |entry| entry.chain.0[0] ^= 1);
+    let report = again(&story);
+    assert_eq!((report.entries, report.problems.len()), (1, 1));
+    assert_eq!(report.problems[0].fault, Fault::Chain);
+    // What was wrong is read again.
+    assert_eq!(again(&story).entries, 6);
 }
 
 #[test]

@@ -26,8 +26,7 @@ impl World<'_> {
         self.devices[device as usize].acts += 1;
         let pause = self.pause_of(device).max(1);
         // Whoever sees nothing get through looks at it less often.
-        let it = &self.devices[device as usize];
-        let stuck = !it.hostile && it.machine.as_ref().is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent);
+        let stuck = !self.devices[device as usize].hostile && self.is_stuck(device);
         self.after(if stuck { 8 * pause } else { pause }, Event::Act(device));
         let id = ActId { device, nth: self.devices[device as usize].acts };
         if self.scenario.plan.acts.as_ref().is_some_and(|left| !left.contains(&id)) {
@@ -61,9 +60,9 @@ impl World<'_> {
     fn other(&self, device: u32) -> Option<UserId> {
         let own = self.devices[device as usize].user as usize;
         let users = self.oracles.users();
-        let others: Vec<UserId> = users.iter().enumerate().filter(|(user, _)| *user != own).filter_map(|(_, id)| *id).collect();
-        let nth = self.detail(device, 0, others.len() as u64) as usize;
-        others.get(nth).copied()
+        let others = || users.iter().enumerate().filter(|(user, _)| *user != own).filter_map(|(_, id)| *id);
+        let nth = self.detail(device, 0, others().count() as u64) as usize;
+        others().nth(nth)
     }
 
     fn talk_with(&self, device: u32, other: UserId) -> Option<ConversationId> {
@@ -160,7 +159,16 @@ impl World<'_> {
         }
     }
 
+    /// Whether somebody writes no more, because too much waits to be sent.
+    fn is_stuck(&self, device: u32) -> bool {
+        let machine = self.devices[device as usize].machine.as_ref();
+        machine.is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent)
+    }
+
     fn write_to_somebody(&mut self, device: u32, count: u64) {
+        if self.is_stuck(device) {
+            return;
+        }
         let Some(conversation) = self.other(device).and_then(|other| self.talk_with(device, other)) else { return };
         for nth in 0..count {
             self.write(device, conversation, nth);
@@ -168,10 +176,10 @@ impl World<'_> {
     }
 
     fn write(&mut self, device: u32, conversation: ConversationId, nth: u64) {
-        let it = &mut self.devices[device as usize];
-        if it.machine.as_ref().is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent) {
+        if self.is_stuck(device) {
             return;
         }
+        let it = &mut self.devices[device as usize];
         let acts = it.acts;
         let at = it.clock.read(self.now);
         let who = Who::Device(device);

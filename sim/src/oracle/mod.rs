@@ -96,6 +96,7 @@ use doubletick_core::gateway::ConnId;
 use doubletick_core::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use doubletick_core::reject::Reject;
 use doubletick_core::time::Timestamp;
+use doubletick_core::verify::Proved;
 use drain::Stop;
 pub(crate) use flow::Flow;
 use model::Model;
@@ -119,6 +120,8 @@ pub(crate) struct Oracles {
     by_id: BTreeMap<MessageId, u32>,
     /// Every conversation as it must be.
     pub(crate) model: Model,
+    /// The part of the logs that was proved already.
+    pub(crate) proved: Proved,
     /// Rows rebuilt from what has happened, in the runs that do so.
     pub(crate) rebuilt: Option<Rebuilt>,
     /// The positions of what one device sent into one conversation, by the order of writing.

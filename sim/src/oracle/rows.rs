@@ -41,55 +41,59 @@ impl Oracles {
     pub(crate) fn committed(&mut self, batch: &Batch, answer: &Outcome, store: &Store, now: u64) {
         let saw = self.decided(batch, answer, store.version());
         let mut touched = Touched::default();
+        let written = store.last_written().filter_map(|key| Some((key, kind(&key)?, Place::of(&key)?)));
+        let written: Vec<(Key, Kind, Place)> = written.collect();
         // Entries first: a batch may acknowledge what it has sent.
-        for key in store.last_written() {
-            if kind(&key) == Some(Kind::InConversation)
-                && let Some(Place::Log(conversation, seq)) = Place::of(&key)
-                && let Some(value) = store.latest(&key)
-            {
-                self.logged(conversation, seq, &key, value, now);
+        for (key, _, place) in &written {
+            let Place::Log(conversation, seq) = *place else { continue };
+            if seq <= self.model.head(conversation) {
+                self.proved.forget(conversation);
+            }
+            if let Some(value) = store.latest(key) {
+                self.logged(conversation, seq, key, value, now);
             }
         }
-        for key in store.last_written() {
-            let Some(kind) = kind(&key) else { continue };
-            match (kind, Place::of(&key), store.latest(&key)) {
-                (Kind::InConversation, Some(Place::Receipt(conversation, user)), Some(value)) => {
-                    self.receipt_moved(conversation, user, value);
+        for (key, kind, place) in &written {
+            if matches!(place, Place::Log(..)) {
+                continue;
+            }
+            match (*kind, place, store.latest(key)) {
+                (Kind::InConversation, Place::Receipt(conversation, user), Some(value)) => {
+                    self.receipt_moved(*conversation, *user, value);
                 }
-                (Kind::OfDevice, Some(Place::Cursor(device, conversation)), Some(value)) => {
-                    self.cursor_moved(device, conversation, value);
+                (Kind::OfDevice, Place::Cursor(device, conversation), Some(value)) => {
+                    self.cursor_moved(*device, *conversation, value);
                 }
-                (Kind::Device, Some(Place::Device(device)), None) => {
-                    if let Some(nth) = self.nth_of(device) {
+                (Kind::Device, Place::Device(device), None) => {
+                    if let Some(nth) = self.nth_of(*device) {
                         self.devices[nth as usize].removed_at = Some(now);
                     }
                 }
-                (Kind::LastSeen, Some(Place::LastSeen(user)), Some(value)) => {
+                (Kind::LastSeen, Place::LastSeen(user), Some(value)) => {
                     let at = counter(value).unwrap_or(u64::MAX);
-                    self.true_last_seen(user, Timestamp::from_millis(at), "the store holds");
+                    self.true_last_seen(*user, Timestamp::from_millis(at), "the store holds");
                 }
-                (Kind::Place, Some(place), value) => self.place_moved(place, value, batch, &mut touched),
-                (Kind::Wake, Some(Place::Wake(gateway, device, topic)), None) => {
-                    self.wake_cleared(&key, (gateway, device, topic), batch, store);
+                (Kind::Place, place, value) => self.place_moved(place, value, batch, &mut touched),
+                (Kind::Wake, Place::Wake(gateway, device, topic), None) => {
+                    self.wake_cleared(key, (*gateway, *device, *topic), batch, store);
                 }
-                (Kind::Wake, Some(Place::Wake(gateway, device, Topic::Presence(user))), Some(value)) => {
-                    self.watch_woken((gateway, device, user), store.version());
-                    self.presence_told(user, device, value, store);
+                (Kind::Wake, Place::Wake(gateway, device, Topic::Presence(user)), Some(value)) => {
+                    self.watch_woken((*gateway, *device, *user), store.version());
+                    self.presence_told(*user, *device, value, store);
                 }
-                (Kind::Wake, Some(Place::Wake(gateway, device, Topic::Replaced(epoch))), Some(_)) => {
-                    self.session_replaced(gateway, device, epoch);
+                (Kind::Wake, Place::Wake(gateway, device, Topic::Replaced(epoch)), Some(_)) => {
+                    self.session_replaced(*gateway, *device, *epoch);
                 }
                 _ => {}
             }
         }
         self.watchers_told(store, &saw, &touched);
         // Last, because a mark is judged by the cursor that was committed with it.
-        for key in store.last_written() {
-            if kind(&key) == Some(Kind::OfDevice)
-                && store.latest(&key).is_none()
-                && let Some(Place::Dirty(device, conversation)) = Place::of(&key)
+        for (key, _, place) in &written {
+            if let Place::Dirty(device, conversation) = place
+                && store.latest(key).is_none()
             {
-                self.mark_cleared(device, conversation);
+                self.mark_cleared(*device, *conversation);
             }
         }
     }

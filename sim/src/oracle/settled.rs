@@ -11,7 +11,7 @@ use doubletick_core::limits;
 use doubletick_core::rows::{self, Place};
 use doubletick_core::store::Transaction;
 use doubletick_core::transact::Batch;
-use doubletick_core::verify::verify;
+use doubletick_core::verify::{Report, verify, verify_again};
 use std::sync::Arc;
 
 /// Looks at everything between two proofs of all logs.
@@ -38,13 +38,13 @@ impl World<'_> {
         self.hosts.iter().filter_map(|host| host.gateway.as_ref()).for_each(|gateway| gateway.check());
         self.devices.iter().filter_map(|device| device.machine.as_ref()).for_each(Client::check);
         if self.trace.steps.is_multiple_of(self.scenario.sample_every * LOOKS_PER_PROOF) {
-            self.prove();
+            // Of logs, what was added since the last time.
+            let report = verify_again(&mut self.oracles.proved, self.store.rows());
+            self.proved(&report);
         }
     }
 
-    /// Proves every log in the store.
-    pub(crate) fn prove(&mut self) {
-        let report = verify(self.store.rows());
+    fn proved(&mut self, report: &Report) {
         self.oracles.counts[Oracle::LogProof as usize] += report.entries;
         self.oracles.compare(Oracle::LogProof, report.problems.is_empty(), || {
             report.problems.iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("; ")
@@ -54,7 +54,8 @@ impl World<'_> {
     /// The last look of a run: everything that is compared only once.
     pub(crate) fn last_look(&mut self) {
         self.sample();
-        self.prove();
+        let report = verify(self.store.rows());
+        self.proved(&report);
         self.oracles.compare_rebuilt(&self.store);
         for user in self.oracles.users().to_vec().into_iter().flatten() {
             let batch = Arc::new(Batch { now: Default::default(), commands: vec![Command::ListChats { user, after: None }] });

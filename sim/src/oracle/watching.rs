@@ -75,22 +75,22 @@ impl Oracles {
     }
 
     /// A row of an account, a session, a lease or a watch was committed.
-    pub(super) fn place_moved(&mut self, place: Place, value: Option<&[u8]>, batch: &Batch, touched: &mut Touched) {
-        if let Place::Account(user) = place {
+    pub(super) fn place_moved(&mut self, place: &Place, value: Option<&[u8]>, batch: &Batch, touched: &mut Touched) {
+        if let Place::Account(user) = *place {
             touched.connected.entry(user).or_insert_with(|| self.watching.connected(user));
             let account = value.and_then(|value| Account::decode(value).ok());
             self.watching.linked.insert(user, account.iter().flat_map(|account| &account.devices).map(|linked| linked.serial).collect());
-        } else if let Place::Session(device) = place {
+        } else if let Place::Session(device) = *place {
             touched.connected.entry(device.user).or_insert_with(|| self.watching.connected(device.user));
             touched.sessions.insert(device);
             self.session_moved(device, value.and_then(|value| Session::decode(value).ok()), batch);
-        } else if let Place::Watcher(user, device) = place {
+        } else if let Place::Watcher(user, device) = *place {
             touched.watchers.insert((user, device));
             match value.and_then(|value| Watcher::decode(value).ok()) {
                 Some(watcher) => drop(self.watching.watchers.insert((user, device), watcher.gateway)),
                 None => self.watch_ended(user, device, batch, touched),
             }
-        } else if let Place::Lease(gateway) = place {
+        } else if let Place::Lease(gateway) = *place {
             self.lease_moved(gateway, value.and_then(|value| Lease::decode(value).ok()));
         }
     }
