@@ -500,6 +500,8 @@ pub enum Wake {
     Typing {
         /// Which conversation.
         conversation: ConversationId,
+        /// In a group, who.
+        by: Option<UserId>,
         /// Whether they are typing.
         active: bool,
     },

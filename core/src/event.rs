@@ -236,6 +236,17 @@ pub enum Event {
         /// Whether they are typing.
         active: bool,
     },
+    /// A member of a group is typing, or has stopped. Leaves no row.
+    TypingIn {
+        /// In which group.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// Whether they are typing.
+        active: bool,
+        /// The devices that are told, as far as they are connected.
+        devices: Vec<DeviceId>,
+    },
     /// A session watches a user's presence, or watches it no more.
     WatchChanged {
         /// Who is watched.

@@ -107,7 +107,8 @@ pub enum ClientFrame {
         /// At most [`crate::limits::BATCH_ITEMS`].
         of: Vec<ConversationId>,
     },
-    /// The user is typing, or has stopped. Never stored; no reply.
+    /// The user is typing, or has stopped. Never stored; no reply. In a group of more than [`crate::limits::SYNCHRONOUS_FAN_OUT`] members nobody is
+    /// told.
     Typing {
         /// In which conversation.
         to: Target,
@@ -258,6 +259,8 @@ pub enum ServerFrame {
     Typing {
         /// Which conversation.
         of: Target,
+        /// In a group, who.
+        by: Option<UserId>,
         /// Whether they are typing.
         active: bool,
     },

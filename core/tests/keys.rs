@@ -55,10 +55,13 @@ fn topic() -> impl Strategy<Value = Topic> {
         conversation().prop_map(Topic::Dirty),
         conversation().prop_map(Topic::Receipt),
         conversation().prop_map(Topic::Typing),
+        (conversation(), user()).prop_map(|(c, u)| Topic::TypingIn(c, u)),
         user().prop_map(Topic::Presence),
         number().prop_map(|epoch| Topic::Replaced(SessionEpoch(epoch))),
         Just(Topic::Removed),
     ]
+    // On the stack it would be too much together with those that hold it.
+    .boxed()
 }
 
 fn place() -> impl Strategy<Value = Place> {

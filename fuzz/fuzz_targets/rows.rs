@@ -3,8 +3,8 @@
 #![no_main]
 
 use doubletick_core::rows::{
-    Account, ChatRow, Counter, Cursor, Device, Head, Index, Lease, Listed, LogEntry, PhoneRow, Place, Receipt, Row, Session, SessionOf, StoredWake,
-    Verification, Watcher,
+    Account, ChatRow, Counter, Cursor, Device, FanOut, Group, Head, Index, Lease, Listed, LogEntry, Member, PastMember, PhoneRow, Place, Reached,
+    Receipt, Row, Session, SessionOf, StoredWake, Verification, Watcher,
 };
 use doubletick_core::store::Key;
 use libfuzzer_sys::fuzz_target;
@@ -25,12 +25,17 @@ fuzz_target!(|bytes: &[u8]| {
         read::<Counter>,
         read::<Cursor>,
         read::<Device>,
+        read::<FanOut>,
+        read::<Group>,
         read::<Head>,
         read::<Index>,
         read::<Lease>,
         read::<Listed>,
         read::<LogEntry>,
+        read::<Member>,
+        read::<PastMember>,
         read::<PhoneRow>,
+        read::<Reached>,
         read::<Receipt>,
         read::<Session>,
         read::<SessionOf>,

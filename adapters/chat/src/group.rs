@@ -17,6 +17,8 @@ pub(crate) enum Wish {
     Members,
     /// Who has the user's last message, and to whom it was shown.
     Receipts,
+    /// The user is typing there, or has stopped.
+    Typing(bool),
 }
 
 /// A change of a group, whose people have numbers.

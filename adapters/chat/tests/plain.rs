@@ -248,6 +248,10 @@ fn three_people_make_a_group_talk_in_it_and_change_it() {
             let heard = person.hears("message").await;
             assert_eq!((&heard[1], &heard[4], &heard[5]), (&group, &"hello".into(), &BEN.into()));
         }
+        ben.says("/typing on").await;
+        for person in [&mut *ada, &mut *cy] {
+            assert_eq!(person.hears("typing").await, ["typing", &group, "on", BEN]);
+        }
         // Roles, names, and the list of members.
         ada.says(&format!("/promote {BEN}")).await;
         assert_eq!(ben.hears("change").await[4..], [ADA, "promoted", BEN]);
@@ -287,6 +291,7 @@ fn the_ticks_of_a_group_are_those_of_all_and_each_member_is_told_of_when_asked()
         assert_eq!(ben.hears("message").await[4], "hello");
         ada.hears("queued").await;
         let queued = ada.hears("queued").await;
+        while ada.hears("sent").await[1..] != queued[1..] {}
         // Ben has read it, Cy is away.
         let seen = async |ada: &mut Person| {
             ada.says("/receipts").await;

@@ -286,7 +286,7 @@ impl Driver {
             // The machine has been told the roster by that, and sends again at once.
             Notice::HeldUp(Reject::StaleRoster { .. }) => {}
             Notice::HeldUp(reject) => self.tell(Event::HeldUp(reject)),
-            Notice::Typing { conversation, active } => self.tell(Event::Typing { conversation, active }),
+            Notice::Typing { conversation, by, active } => self.tell(Event::Typing { conversation, by, active }),
             Notice::Presence { user, presence } => {
                 if presence == Presence::Hidden {
                     self.hidden.insert(user);

@@ -284,6 +284,8 @@ pub enum Event {
     Typing {
         /// In which conversation.
         conversation: ConversationId,
+        /// In a group, who.
+        by: Option<UserId>,
         /// Whether they are typing.
         active: bool,
     },

@@ -525,6 +525,8 @@ pub struct ServerTyping {
     pub conversation: ::core::option::Option<Conversation>,
     #[prost(bool, tag = "3")]
     pub active: bool,
+    #[prost(fixed64, optional, tag = "4")]
+    pub by: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Presence {

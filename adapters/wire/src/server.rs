@@ -8,7 +8,7 @@ use crate::generated::presence::State;
 use crate::generated::server_frame::Frame;
 use crate::parts::{self, at_most, conversation, conversation_name, required_target, serial, target, target_fields, user};
 use doubletick_core::frame::{Chat, CloseReason, Delivery, Presence, RequestId, RosterEntry, ServerFrame, Target, UserCard};
-use doubletick_core::id::Seq;
+use doubletick_core::id::{Seq, UserId};
 use doubletick_core::limits;
 use doubletick_core::reject::Reject;
 use doubletick_core::time::{Millis, Timestamp};
@@ -53,9 +53,9 @@ fn write(frame: &ServerFrame) -> Frame {
             let (handle, conversation) = target_fields(*of);
             Frame::Receipt(pb::Receipt { handle, conversation, delivered: delivered.0, read: read.0 })
         }
-        ServerFrame::Typing { of, active } => {
+        ServerFrame::Typing { of, by, active } => {
             let (handle, conversation) = target_fields(*of);
-            Frame::Typing(pb::ServerTyping { handle, conversation, active: *active })
+            Frame::Typing(pb::ServerTyping { handle, conversation, active: *active, by: by.map(|user| user.0) })
         }
         ServerFrame::Presence { user, presence } => {
             let (state, last_seen) = write_presence(*presence);
@@ -108,7 +108,10 @@ fn read(frame: Frame) -> Result<ServerFrame, WireError> {
             let of = required_target(it.handle, it.conversation)?;
             ServerFrame::Receipt { of, delivered: Seq(it.delivered), read: Seq(it.read) }
         }
-        Frame::Typing(it) => ServerFrame::Typing { of: required_target(it.handle, it.conversation)?, active: it.active },
+        Frame::Typing(it) => {
+            let of = required_target(it.handle, it.conversation)?;
+            ServerFrame::Typing { of, by: it.by.map(UserId), active: it.active }
+        }
         Frame::Presence(it) => ServerFrame::Presence { user: user(it.user)?, presence: read_presence(it.state, it.last_seen)? },
         Frame::Users(it) => {
             let users = at_most(limits::BATCH_ITEMS, it.users, "users")?;

@@ -314,9 +314,9 @@ impl Client {
                     self.receipt(conversation, delivered, read);
                 }
             }
-            ServerFrame::Typing { of, active } => {
+            ServerFrame::Typing { of, by, active } => {
                 if let Some(conversation) = self.resolve(of) {
-                    self.notice(Notice::Typing { conversation, active });
+                    self.notice(Notice::Typing { conversation, by, active });
                 }
             }
             ServerFrame::Presence { user, presence } => {

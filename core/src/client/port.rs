@@ -263,6 +263,8 @@ pub enum Notice {
     Typing {
         /// In which conversation.
         conversation: ConversationId,
+        /// In a group, who.
+        by: Option<UserId>,
         /// Whether they are typing.
         active: bool,
     },

@@ -237,10 +237,10 @@ impl Gateway {
         match wake {
             Wake::Dirty { conversation, upto, entry } => self.dirtied(conn, conversation, upto, entry),
             Wake::Receipt { conversation, delivered, read } => self.tell_receipt(conn, conversation, delivered, read),
-            Wake::Typing { conversation, active } => {
+            Wake::Typing { conversation, by, active } => {
                 if let Some(session) = self.sessions.get_mut(&conn) {
                     let of = session.name(conversation);
-                    self.tell(conn, ServerFrame::Typing { of, active });
+                    self.tell(conn, ServerFrame::Typing { of, by, active });
                 }
             }
             Wake::Presence { user, presence } => {

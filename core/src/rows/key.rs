@@ -27,6 +27,8 @@ pub enum Topic {
     Receipt(ConversationId),
     /// The other side of a conversation is typing.
     Typing(ConversationId),
+    /// Somebody in a group is typing.
+    TypingIn(ConversationId, UserId),
     /// A watched user's coming and going.
     Presence(UserId),
     /// The end of a session by a newer one. Each session is a topic of its own: of two that have ended, both must be closed.
@@ -373,6 +375,7 @@ pub fn wake(gateway: GatewayId, device: DeviceId, topic: Topic) -> At<StoredWake
         Topic::Presence(user) => prefix.byte(4).user(user),
         Topic::Replaced(epoch) => prefix.byte(5).u64(epoch.0),
         Topic::Removed => prefix.byte(6),
+        Topic::TypingIn(conversation, user) => prefix.byte(7).conversation(conversation).user(user),
     })
 }
 
@@ -542,6 +545,7 @@ impl Reader<'_> {
             4 => Topic::Presence(self.user()?),
             5 => Topic::Replaced(SessionEpoch(self.u64()?)),
             6 => Topic::Removed,
+            7 => Topic::TypingIn(self.conversation()?, self.user()?),
             _ => return None,
         })
     }

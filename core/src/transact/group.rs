@@ -12,7 +12,7 @@ pub(super) use fan_out::{run as run_fan_out, waiting as waiting_fan_outs};
 pub(super) use roster::ask as ask_roster;
 pub(super) use span::{Seen, seen};
 
-use super::{Decision, devices_of};
+use super::{Decision, blocked, devices_of};
 use crate::chain;
 use crate::change::Change;
 use crate::command::Reply;
@@ -138,6 +138,29 @@ fn devices_of_users(view: &mut View, users: &[UserId]) -> Result<Vec<DeviceId>, 
         }
     }
     Ok(devices)
+}
+
+/// Who is typing is told to the others of a small group. In a large one nobody is told: a thousand people would be woken by every key.
+pub(super) fn typing(view: &mut View, from: DeviceId, conversation: ConversationId, active: bool) -> Result<Decision, Stop> {
+    let (group, member) = (rows::group(conversation), rows::member(conversation, from.user));
+    view.need(&[group.key, member.key])?;
+    let (Some(group), Some(member)) = (view.get(&group)?, view.get(&member)?) else { return Err(Reject::NotMember.into()) };
+    let speaks = member.admin || !group.settings.admins_post;
+    if group.members > limits::SYNCHRONOUS_FAN_OUT || !speaks {
+        return Ok(Decision::reply(Reply::Done));
+    }
+    let mut others = members_of(view, conversation, limits::SYNCHRONOUS_FAN_OUT)?;
+    others.retain(|user| *user != from.user);
+    let blocks = others.iter().flat_map(|user| [rows::block(*user, from.user).key, rows::block(from.user, *user).key]);
+    view.need(&blocks.collect::<Vec<Key>>())?;
+    let mut told = vec![];
+    for user in others {
+        if !blocked(view, user, from.user)? {
+            told.push(user);
+        }
+    }
+    let devices = devices_of_users(view, &told)?;
+    Ok(Decision::of(vec![Event::TypingIn { conversation, user: from.user, active, devices }], Reply::Done))
 }
 
 /// What is to stand in the log.

@@ -1,6 +1,6 @@
 //! Presence: who may see it, who watches it, and who is typing.
 
-use super::{Decision, blocked, sessions_of};
+use super::{Decision, blocked, group, sessions_of};
 use crate::command::Reply;
 use crate::event::Event;
 use crate::frame::{Presence, Privacy};
@@ -14,8 +14,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 pub(super) fn typing(view: &mut View, from: DeviceId, conversation: ConversationId, active: bool) -> Result<Decision, Stop> {
-    // In a group nobody is told.
-    let Some(pair) = conversation.pair() else { return Ok(Decision::reply(Reply::Done)) };
+    let Some(pair) = conversation.pair() else { return group::typing(view, from, conversation, active) };
     let peer = pair.peer(from.user).ok_or(Reject::NotMember)?;
     if blocked(view, from.user, peer)? {
         // Nobody is told, and the sender does not learn of it by a sign as small as this.

@@ -73,7 +73,11 @@ pub(super) fn project(view: &mut View, event: &Event) {
             view.clear(rows::lease(*gateway).key);
             view.clear(rows::bell(*gateway).key);
         }
-        Event::PresenceChanged { .. } | Event::PrivacyChanged { .. } | Event::Typing { .. } | Event::ReachedTold { .. } => {}
+        Event::PresenceChanged { .. }
+        | Event::PrivacyChanged { .. }
+        | Event::Typing { .. }
+        | Event::TypingIn { .. }
+        | Event::ReachedTold { .. } => {}
     }
 }
 

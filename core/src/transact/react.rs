@@ -17,6 +17,7 @@ pub(super) fn react(view: &mut View, event: &Event) -> Result<(), Stop> {
             let told = StoredWake::Receipt(receipt.delivered, receipt.read);
             wake_peer(view, *user, *conversation, Topic::Receipt(*conversation), &told)
         }
+        Event::TypingIn { conversation, user, active, devices } => tell_typing(view, *conversation, *user, *active, devices),
         Event::ReachedTold { conversation, reached, devices } => tell_senders(view, *conversation, reached, devices),
         Event::Typing { user, conversation, active } => {
             wake_peer(view, *user, *conversation, Topic::Typing(*conversation), &StoredWake::Typing(*active))
@@ -103,6 +104,17 @@ fn tell_devices(
             if planted!(QueuedOnlyIfOffline) {
                 view.clear(rows::dirty(*device, conversation).key);
             }
+        }
+    }
+    Ok(())
+}
+
+/// Tells the others of a group that somebody is typing.
+fn tell_typing(view: &mut View, conversation: ConversationId, user: UserId, active: bool, devices: &[DeviceId]) -> Result<(), Stop> {
+    view.need(&devices.iter().map(|device| rows::session(*device).key).collect::<Vec<Key>>())?;
+    for device in devices {
+        if let Some(session) = view.find(&rows::session(*device))? {
+            wake(view, *device, &session, Topic::TypingIn(conversation, user), &StoredWake::Typing(active));
         }
     }
     Ok(())

@@ -179,12 +179,19 @@ fn read_wake(topic: Topic, stored: StoredWake) -> Option<Wake> {
             Wake::Dirty { conversation, upto, entry: entry.map(|entry| entry.at(upto)) }
         }
         (Topic::Receipt(conversation), StoredWake::Receipt(delivered, read)) => Wake::Receipt { conversation, delivered, read },
-        (Topic::Typing(conversation), StoredWake::Typing(active)) => Wake::Typing { conversation, active },
+        (Topic::Typing(conversation), StoredWake::Typing(active)) => Wake::Typing { conversation, by: None, active },
+        (Topic::TypingIn(conversation, user), StoredWake::Typing(active)) => Wake::Typing { conversation, by: Some(user), active },
         (Topic::Presence(user), StoredWake::Presence(presence)) => Wake::Presence { user, presence: presence.into() },
         (Topic::Replaced(_), StoredWake::Replaced(epoch, by_same_run)) => Wake::Replaced { epoch, by_same_run },
         (Topic::Removed, StoredWake::Removed) => Wake::Removed,
         (
-            Topic::Dirty(_) | Topic::Receipt(_) | Topic::Typing(_) | Topic::Presence(_) | Topic::Replaced(_) | Topic::Removed,
+            Topic::Dirty(_)
+            | Topic::Receipt(_)
+            | Topic::Typing(_)
+            | Topic::TypingIn(..)
+            | Topic::Presence(_)
+            | Topic::Replaced(_)
+            | Topic::Removed,
             StoredWake::Dirty(..)
             | StoredWake::Receipt(..)
             | StoredWake::Typing(_)

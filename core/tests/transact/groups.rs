@@ -382,3 +382,35 @@ fn who_leaves_and_comes_back_again_and_again_has_what_was_not_fetched_up_to_a_li
     assert_eq!(world.read(ben, None).map(|seqs| seqs.len()), Ok(1));
     world.prove();
 }
+
+#[test]
+fn who_is_typing_is_told_to_the_others_of_a_small_group_who_are_connected_and_to_nobody_else() {
+    let (mut world, [ann, ben, cy, dan]) = World::of([1, 2, 3, 4]);
+    for (device, epoch) in [ann, ben, cy, dan].into_iter().zip(1..) {
+        world.open(device, EAST, epoch);
+    }
+    world.group(&[ann, ben, cy]);
+    world.wakes(EAST);
+    let typing = |from| Command::Typing { from, conversation: GROUP, active: true };
+    assert_eq!(world.run(typing(ann)), Ok(Reply::Done));
+    let told = Wake::Typing { conversation: GROUP, by: Some(ann.user), active: true };
+    assert_eq!(world.wakes(EAST), [(ben, told.clone()), (cy, told.clone())]);
+    assert_eq!(world.run(typing(dan)), Err(Reject::NotMember));
+    world.run(Command::SetListed { owner: cy.user, list: UserList::Blocked, user: ann.user, listed: true }).unwrap();
+    assert_eq!(world.run(typing(ann)), Ok(Reply::Done));
+    assert_eq!(world.wakes(EAST), [(ben, told)], "whoever has blocked somebody does not hear of them");
+}
+
+#[test]
+fn in_a_large_group_nobody_is_woken_by_every_key() {
+    let mut world = World::new();
+    let people: Vec<DeviceId> = (1..=u64::from(limits::SYNCHRONOUS_FAN_OUT) + 1).map(|user| world.link(user)).collect();
+    for (device, epoch) in people.iter().zip(1..) {
+        world.open(*device, EAST, epoch);
+    }
+    world.group(&people);
+    world.fan_out();
+    world.wakes(EAST);
+    assert_eq!(world.run(Command::Typing { from: people[0], conversation: GROUP, active: true }), Ok(Reply::Done));
+    assert_eq!(world.wakes(EAST), []);
+}

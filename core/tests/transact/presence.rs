@@ -196,7 +196,7 @@ fn a_sign_of_typing_that_is_repeated_is_told_again() {
     for _ in 0..3 {
         world.run(Command::Typing { from: ben, conversation, active: true }).unwrap();
         let (wakes, next) = world.take(EAST, seen);
-        assert_eq!(wakes, [(ann, Wake::Typing { conversation, active: true })]);
+        assert_eq!(wakes, [(ann, Wake::Typing { conversation, by: None, active: true })]);
         seen = next;
     }
 }
@@ -234,7 +234,7 @@ fn typing_is_told_to_the_other_sides_sessions_and_leaves_no_durable_trace() {
     let durable = |world: &World| world.rows.clone().into_iter().filter(|(key, _)| !key.is_ephemeral()).collect::<Rows>();
     let before = durable(&world);
     world.run(typing(true)).unwrap();
-    assert_eq!(world.wakes(EAST), [(ann, Wake::Typing { conversation, active: true })]);
+    assert_eq!(world.wakes(EAST), [(ann, Wake::Typing { conversation, by: None, active: true })]);
     assert_eq!(durable(&world), before);
     for (owner, other) in [(ann, ben), (ben, ann)] {
         let mut world = world.clone();

@@ -45,7 +45,7 @@ impl Oracles {
             batch.commands.iter().any(|command| *inner(command) == watch)
         };
         let excused = match topic {
-            Topic::Typing(_) => true,
+            Topic::Typing(_) | Topic::TypingIn(..) => true,
             Topic::Presence(user) => begins(user),
             Topic::Dirty(_) | Topic::Receipt(_) | Topic::Replaced(_) | Topic::Removed => false,
         };

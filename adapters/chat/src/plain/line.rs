@@ -56,6 +56,7 @@ pub(super) fn understand(bytes: &[u8]) -> Result<Line, String> {
             Ok(Line::To(Address::Group(id.parse().expect("it was parsed just before"))))
         }
         ["to", name @ ..] if !name.is_empty() => Ok(Line::To(Address::Name(name.join(" ")))),
+        ["typing", active @ ("on" | "off")] => Ok(Line::Group(Wish::Typing(on(active)?))),
         ["typing", number, active] => Ok(Line::Typing(phone(number)?, on(active)?)),
         ["watch", number] => Ok(Line::Watch(phone(number)?, true)),
         ["unwatch", number] => Ok(Line::Watch(phone(number)?, false)),
@@ -96,6 +97,7 @@ mod tests {
             (&format!("/to {group}"), Ok(Line::To(Address::Group(group.parse().unwrap())))),
             ("/to Book club", Ok(Line::To(Address::Name("Book club".into())))),
             ("/typing +4915100000002 on", Ok(Line::Typing(ben.clone(), true))),
+            ("/typing off", Ok(Line::Group(Wish::Typing(false)))),
             ("/watch +4915100000002", Ok(Line::Watch(ben.clone(), true))),
             ("/block +4915100000002", Ok(Line::Block(ben.clone(), true))),
             ("/unblock +4915100000002", Ok(Line::Block(ben, false))),

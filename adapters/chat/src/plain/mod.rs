@@ -183,7 +183,7 @@ async fn done(client: &Client, line: Line, to: &mut Option<Address>) -> Result<O
             *to = Some(Address::Group(conversation));
             return Ok(Some(Outcome::Queued { conversation, id }));
         }
-        Line::Group(wish @ (Wish::Change(_) | Wish::Members | Wish::Receipts)) => {
+        Line::Group(wish @ (Wish::Change(_) | Wish::Members | Wish::Receipts | Wish::Typing(_))) => {
             let Some(Address::Group(group)) = *to else {
                 return Err(Failure::Usage("it does not say of which group: /to GROUP comes before it".into()));
             };
@@ -192,6 +192,10 @@ async fn done(client: &Client, line: Line, to: &mut Option<Address>) -> Result<O
                     let change = group::change(client, wanted).await?;
                     let id = client.change_group(group, change).await?;
                     Ok(Some(Outcome::Queued { conversation: group, id }))
+                }
+                Wish::Typing(active) => {
+                    client.typing(group, active).await?;
+                    Ok(None)
                 }
                 Wish::Receipts => Ok(Some(Outcome::Answered(receipts(client, group).await?))),
                 Wish::Create(..) | Wish::Members => Ok(Some(Outcome::Answered(members(client, group).await?))),

@@ -90,9 +90,10 @@ impl<'a, W: AsyncWrite + Unpin> Printer<'a, W> {
                 }
                 Ok(())
             }
-            Event::Typing { conversation, active } => {
-                let with = with(self.client, conversation)?;
-                self.line(&["typing", &with, if active { "on" } else { "off" }]).await
+            Event::Typing { conversation, by, active } => {
+                let (with, by) = (with(self.client, conversation)?, by.map(|user| number(self.client, user)).transpose()?);
+                let fields = ["typing", &with, if active { "on" } else { "off" }].into_iter().chain(by.as_deref());
+                self.line(&fields.collect::<Vec<_>>()).await
             }
             Event::Presence { user, presence } => {
                 let phone = number(self.client, user)?;

@@ -205,8 +205,8 @@ impl App {
             Event::Accepted { .. } | Event::Receipt { .. } | Event::Shown(_) | Event::Person(_) | Event::Group(_) | Event::Missed(_) => {
                 return vec![Action::Reload];
             }
-            Event::Typing { conversation, active: true } => drop(self.typing.insert(conversation, self.now + TYPING_LASTS)),
-            Event::Typing { conversation, active: false } => drop(self.typing.remove(&conversation)),
+            Event::Typing { conversation, active: true, .. } => drop(self.typing.insert(conversation, self.now + TYPING_LASTS)),
+            Event::Typing { conversation, active: false, .. } => drop(self.typing.remove(&conversation)),
             Event::Presence { user, presence } => drop(self.presence.insert(user, presence)),
             Event::Status(status) => {
                 if status != Status::Online {

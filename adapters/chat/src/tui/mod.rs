@@ -316,7 +316,7 @@ async fn of_group(client: &Client, group: ConversationId, wish: Wish) -> Result<
             client.change_group(group, change).await?;
             Ok(Outcome::Note("It is on its way to the server; the conversation shows what becomes of it.".into()))
         }
-        Wish::Members | Wish::Create(..) => {
+        Wish::Members | Wish::Create(..) | Wish::Typing(_) => {
             let members = client.members(group).await?;
             let line = |member: &Member| {
                 let number = member.person.phone.as_ref().filter(|_| member.person.name.is_some());

@@ -230,13 +230,13 @@ fn only_ticks_of_what_was_read_are_blue() {
 #[test]
 fn typing_is_shown_in_both_places_until_it_is_over_or_too_old() {
     let mut app = talk();
-    app.event(Event::Typing { conversation: chat(2), active: true });
+    app.event(Event::Typing { conversation: chat(2), by: None, active: true });
     let shown = lines(&drawn(&mut app, 70, 16));
     assert!(shown[0].ends_with("typing …") && shown[1].starts_with(" typing …"), "{shown:?}");
     app.tick(minutes(10));
     assert!(lines(&drawn(&mut app, 70, 16))[0].ends_with("online"));
-    app.event(Event::Typing { conversation: chat(2), active: true });
-    app.event(Event::Typing { conversation: chat(2), active: false });
+    app.event(Event::Typing { conversation: chat(2), by: None, active: true });
+    app.event(Event::Typing { conversation: chat(2), by: None, active: false });
     assert!(lines(&drawn(&mut app, 70, 16))[0].ends_with("online"));
 }
 

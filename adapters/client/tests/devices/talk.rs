@@ -69,7 +69,7 @@ fn typing_is_seen_and_never_stored() {
         for wanted in [true, false] {
             ada.client.typing(chat, wanted).await.unwrap();
             let typing =
-                |event: &Event| matches!(event, Event::Typing { conversation, active } if *conversation == chat && *active == wanted);
+                |event: &Event| matches!(event, Event::Typing { conversation, active, .. } if *conversation == chat && *active == wanted);
             ben.expect(|event| typing(event).then_some(())).await;
         }
         assert!(ben.shown(chat).is_empty());

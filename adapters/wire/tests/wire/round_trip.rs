@@ -153,7 +153,7 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
         (target(), run(1)).prop_map(|(of, entries)| ServerFrame::Deliver { of, entries }),
         (request(), run(0), seq()).prop_map(|(request, entries, head)| ServerFrame::Page { request, entries, head }),
         (target(), seq(), seq()).prop_map(|(of, delivered, read)| ServerFrame::Receipt { of, delivered, read }),
-        (target(), any::<bool>()).prop_map(|(of, active)| ServerFrame::Typing { of, active }),
+        (target(), option::of(user()), any::<bool>()).prop_map(|(of, by, active)| ServerFrame::Typing { of, by, active }),
         (user(), presence()).prop_map(|(user, presence)| ServerFrame::Presence { user, presence }),
         Just(ServerFrame::Pong),
     ];
