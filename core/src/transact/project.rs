@@ -2,7 +2,7 @@
 
 use crate::event::{Event, MessageSent};
 use crate::frame::UserList;
-use crate::id::{ConversationId, Pair, Seq, Side, UserId};
+use crate::id::{ConversationId, DeviceId, GatewayId, Pair, Seq, Side, UserId};
 use crate::rows::{self, ChatRow, Counter, Cursor, Index, Lease, Listed, LogEntry, PhoneRow, Session, SessionOf, Topic, Watcher};
 use crate::time::Timestamp;
 use crate::view::View;
@@ -55,14 +55,7 @@ pub(super) fn project(view: &mut View, event: &Event) {
         }
         Event::SessionUnlisted { device, gateway } => view.clear(rows::session_of(*gateway, *device).key),
         Event::Heard { user, at } => view.raise(&rows::last_seen(*user), at.millis()),
-        Event::WatchChanged { user, device, gateway } => match gateway {
-            Some(gateway) => {
-                view.set(&rows::watcher(*user, *device), &Watcher { gateway: *gateway });
-                // What was told to an earlier watch is older than the answer to this one.
-                view.clear(rows::wake(*gateway, *device, Topic::Presence(*user)).key);
-            }
-            None => view.clear(rows::watcher(*user, *device).key),
-        },
+        Event::WatchChanged { user, device, gateway } => watch_changed(view, *user, *device, *gateway),
         Event::ListChanged { owner, list, user, since } => list_changed(view, *owner, *list, *user, *since),
         Event::WakesTaken { keys } => keys.iter().for_each(|key| view.clear(*key)),
         Event::LeaseRenewed { gateway, renewals } => {
@@ -114,6 +107,13 @@ fn of_group(view: &mut View, event: &Event) {
         Event::ReachedMoved { conversation, reached } => view.set(&rows::reached(*conversation), reached),
         other => unreachable!("no event of a group: {other:?}"),
     }
+}
+
+fn watch_changed(view: &mut View, user: UserId, device: DeviceId, gateway: Option<GatewayId>) {
+    let Some(gateway) = gateway else { return view.clear(rows::watcher(user, device).key) };
+    view.set(&rows::watcher(user, device), &Watcher { gateway });
+    // What was told to an earlier watch is older than the answer to this one.
+    view.clear(rows::wake(gateway, device, Topic::Presence(user)).key);
 }
 
 fn list_changed(view: &mut View, owner: UserId, list: UserList, user: UserId, since: Option<Timestamp>) {
