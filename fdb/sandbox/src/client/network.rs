@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Something to be run on the network thread.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
+/// Names a job that is due later: by when, and which of those that are due together.
+pub(super) type Timer = (Instant, u64);
+
 /// A queue of what is due, and the thread that runs it.
 pub struct Network {
     queue: Mutex<Queue>,
@@ -18,8 +21,7 @@ pub struct Network {
 #[derive(Default)]
 struct Queue {
     now: VecDeque<Job>,
-    /// By when it is due, and a number for those that are due together.
-    later: BTreeMap<(Instant, u64), Job>,
+    later: BTreeMap<Timer, Job>,
     numbered: u64,
     stopped: bool,
     thread: Option<ThreadId>,
@@ -81,13 +83,26 @@ impl Network {
         if delay.is_zero() {
             return self.post(job);
         }
+        self.post_at(Instant::now() + delay, job);
+    }
+
+    /// Has something run once it is so late, unless it is called off before.
+    pub(super) fn post_at(&self, due: Instant, job: Job) -> Timer {
         let mut queue = self.lock();
         queue.numbered += 1;
-        let key = (Instant::now() + delay, queue.numbered);
-        queue.later.insert(key, job);
-        if queue.later.first_key_value().is_some_and(|(first, _)| *first == key) {
+        let timer = (due, queue.numbered);
+        queue.later.insert(timer, job);
+        if queue.later.first_key_value().is_some_and(|(first, _)| *first == timer) {
             self.wake.notify_one();
         }
+        timer
+    }
+
+    /// Calls off what has not run yet.
+    pub(super) fn call_off(&self, timer: Timer) {
+        let job = self.lock().later.remove(&timer);
+        // Outside the lock: what the job holds may call something off too.
+        drop(job);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

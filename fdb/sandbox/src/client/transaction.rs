@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Database;
 use super::future::{Future, Value};
-use super::network::Network;
+use super::network::{Network, Timer};
 use super::options::{Options, Setting};
 use super::overlay::Overlay;
 use crate::error::Error;
@@ -64,8 +64,9 @@ pub(super) struct State {
     /// The most that it waits before it is run again.
     pub(super) backoff: Duration,
     began: Instant,
-    /// When it times out.
+    /// When it times out, and the timer that is set for that.
     pub(super) deadline: Option<Instant>,
+    timer: Option<Timer>,
 }
 
 const PRUNE_AT_LEAST: usize = 16;
@@ -115,7 +116,9 @@ impl Transaction {
     pub fn reset(self: &Arc<Self>) {
         let mut state = self.lock();
         state.give_up(Error::TRANSACTION_CANCELLED);
+        let timer = state.timer.take();
         *state = State::new(&self.database);
+        timer.into_iter().for_each(|timer| self.database.network().call_off(timer));
         self.arm_timeout(&mut state, None);
     }
 
@@ -148,7 +151,13 @@ impl Transaction {
 
     /// Has the transaction time out when it should, if that is another time than before.
     pub(super) fn arm_timeout(self: &Arc<Self>, state: &mut State, before: Option<Instant>) {
-        let Some(deadline) = state.deadline.filter(|deadline| Some(*deadline) != before) else { return };
+        if state.deadline == before {
+            return;
+        }
+        if let Some(timer) = state.timer.take() {
+            self.database.network().call_off(timer);
+        }
+        let Some(deadline) = state.deadline else { return };
         let transaction = Arc::downgrade(self);
         let time_out = move || {
             let Some(transaction) = transaction.upgrade() else { return };
@@ -157,7 +166,7 @@ impl Transaction {
                 state.fail(Error::TRANSACTION_TIMED_OUT);
             }
         };
-        self.database.network().post_after(deadline.saturating_duration_since(Instant::now()), Box::new(time_out));
+        state.timer = Some(self.database.network().post_at(deadline, Box::new(time_out)));
     }
 }
 
@@ -186,6 +195,7 @@ impl State {
             backoff: FIRST_BACKOFF,
             began: Instant::now(),
             deadline: None,
+            timer: None,
         };
         state.apply_persistent_options();
         state
@@ -282,7 +292,11 @@ impl State {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        self.lock().give_up(Error::TRANSACTION_CANCELLED);
+        let mut state = self.lock();
+        state.give_up(Error::TRANSACTION_CANCELLED);
+        if let Some(timer) = state.timer.take() {
+            self.database.network().call_off(timer);
+        }
     }
 }
 
