@@ -7,14 +7,18 @@
 
 mod alone;
 mod group;
+mod messages;
 mod proved;
 
 pub use alone::{Around, verify_alone};
+pub use messages::Names;
 pub use proved::{Proved, verify_again};
+
+use messages::{Messages, Rest};
 
 use crate::chain;
 use crate::content::ContentError;
-use crate::id::{ConversationId, DeviceId, MessageId, Pair, Seq, Side, UserId};
+use crate::id::{ConversationId, DeviceId, Pair, Seq, Side, UserId};
 use crate::rows::{self, Account, ChatRow, Counter, Cursor, Damage, Head, Index, LogEntry, Place, Receipt, Row, Tally};
 use crate::store::Key;
 use crate::time::Timestamp;
@@ -99,6 +103,8 @@ pub enum Fault {
     IndexedNowhere,
     /// The index says something else of a message than the log.
     IndexDiffers,
+    /// The index and the log do not name the same messages; of which that is so could not be seen.
+    IndexDisagrees,
     /// More is read than delivered.
     ReadPastDelivered {
         /// The receipt.
@@ -178,7 +184,7 @@ impl Fault {
             Self::NoHead => "missing head",
             Self::NotIndexed => "missing index",
             Self::IndexedNowhere => "index of nothing",
-            Self::IndexDiffers => "wrong index",
+            Self::IndexDiffers | Self::IndexDisagrees => "wrong index",
             Self::ReadPastDelivered { .. } => "read past delivered",
             Self::PastHead { .. } => "position past the head",
             Self::NotMember => "row of a stranger",
@@ -219,6 +225,7 @@ impl fmt::Display for Fault {
             Self::NotIndexed => f.write_str("missing, and the message stands in the log"),
             Self::IndexedNowhere => f.write_str("names a message that is not in the log"),
             Self::IndexDiffers => f.write_str("says something else of the message than the log"),
+            Self::IndexDisagrees => f.write_str("its log and its index do not name the same messages"),
             Self::ReadPastDelivered { receipt } => write!(f, "read up to {}, delivered only up to {}", receipt.read, receipt.delivered),
             Self::PastHead { position, head } => write!(f, "names position {position}, the log ends at {head}"),
             Self::NotMember => f.write_str("belongs to somebody who takes no part in the conversation"),
@@ -272,6 +279,7 @@ pub fn verify<V: AsRef<[u8]>>(rows: impl IntoIterator<Item = (Key, V)>) -> Repor
 pub struct Proof {
     /// Whether all rows of a store come in.
     whole: bool,
+    names: Names,
     report: Report,
     /// Of which something wrong is known already.
     spoilt: BTreeSet<ConversationId>,
@@ -321,7 +329,7 @@ struct Log {
     fold: Head,
     last: Option<(Seq, DeviceId)>,
     last_of_another: Seq,
-    messages: BTreeMap<(UserId, MessageId), Message>,
+    messages: Messages,
     /// The last entry whose content is not kept, and whether trimming is known to have got there.
     trimmed: Option<Seq>,
     trimming: bool,
@@ -334,14 +342,12 @@ struct Log {
     described: bool,
 }
 
-/// A message of a log: what its index row must be, and whether that has come in.
-#[derive(Clone)]
-struct Message {
-    index: Index,
-    indexed: bool,
-}
-
 impl Proof {
+    /// One that keeps the names of so many messages.
+    pub fn naming(names: Names) -> Self {
+        Self { names, ..Self::default() }
+    }
+
     fn rows<V: AsRef<[u8]>>(&mut self, rows: impl IntoIterator<Item = (Key, V)>) {
         let mut last = None;
         for (key, value) in rows {
@@ -382,11 +388,7 @@ impl Proof {
             Place::Index(conversation, sender, id) => {
                 let index = decode::<Index>(value)?;
                 self.check_head();
-                match self.log(conversation).messages.get_mut(&(sender, id)) {
-                    Some(message) if message.index == index => message.indexed = true,
-                    Some(_) => return Err(Fault::IndexDiffers),
-                    None => return Err(Fault::IndexedNowhere),
-                }
+                self.log(conversation).messages.indexed(sender, id, &index)?;
             }
             Place::Group(_) | Place::Member(..) | Place::PastMember(..) | Place::Sent(..) | Place::Reached(_) | Place::Trimmed(_) => {
                 self.after_log(place, value)?;
@@ -503,7 +505,8 @@ impl Proof {
 
     /// The conversation whose rows are coming in.
     fn log(&mut self, conversation: ConversationId) -> &mut Log {
-        self.open.get_or_insert_with(|| self.earlier.take(conversation).unwrap_or_else(|| Log::new(conversation)))
+        let names = self.names;
+        self.open.get_or_insert_with(|| self.earlier.take(conversation).unwrap_or_else(|| Log::new(conversation, names)))
     }
 
     fn summary(&self, conversation: ConversationId) -> Option<&Summary> {
@@ -536,9 +539,13 @@ impl Proof {
         if let Some(seq) = log.trimmed.filter(|_| !log.trimming) {
             self.problem(crate::rows::log(log.conversation, seq).key, Some(log.conversation), Fault::Trimmed { upto: Seq::START });
         }
-        if let Some(((sender, id), _)) = log.messages.iter().find(|(_, message)| !message.indexed) {
-            let key = crate::rows::index(log.conversation, *sender, *id).key;
-            self.problem(key, Some(log.conversation), Fault::NotIndexed);
+        match log.messages.rest() {
+            Some(Rest::Message(sender, id)) => {
+                let key = crate::rows::index(log.conversation, sender, id).key;
+                self.problem(key, Some(log.conversation), Fault::NotIndexed);
+            }
+            Some(Rest::Sum) => self.problem(crate::rows::head(log.conversation).key, Some(log.conversation), Fault::IndexDisagrees),
+            None => {}
         }
         if let Some(fold) = &log.group {
             let key = crate::rows::group(log.conversation).key;
@@ -647,7 +654,7 @@ impl Proof {
 }
 
 impl Log {
-    fn new(conversation: ConversationId) -> Self {
+    fn new(conversation: ConversationId, names: Names) -> Self {
         let group = conversation.pair().is_none().then(group::Fold::default);
         Self {
             conversation,
@@ -656,7 +663,7 @@ impl Log {
             fold: Head::EMPTY,
             last: None,
             last_of_another: Seq::START,
-            messages: BTreeMap::new(),
+            messages: Messages::new(names),
             trimmed: None,
             trimming: false,
             group,
@@ -723,9 +730,8 @@ impl Log {
         if chain != chain::link(&before.chain, seq, sender, id, at, &digest) {
             return Err(Fault::Chain);
         }
-        let message = Message { index: Index { seq, at, digest }, indexed: false };
-        if let Some(first) = self.messages.insert((sender.user, id), message) {
-            return Err(Fault::Repeated { first: first.index.seq });
+        if let Some(first) = self.messages.logged(sender.user, id, Index { seq, at, digest }) {
+            return Err(Fault::Repeated { first });
         }
         if trimmed {
             self.trimmed = Some(seq);

@@ -9,7 +9,7 @@ use doubletick_core::content::ContentError;
 use doubletick_core::id::{ConversationId, DeviceId, Digest, Seq, UserId};
 use doubletick_core::rows::{self, At, Cursor, Damage, Head, LogEntry, Receipt, Row, StoredBody, StoredContent, Tally};
 use doubletick_core::store::Key;
-use doubletick_core::verify::{Fault, Problem, Proved, Report, verify, verify_again};
+use doubletick_core::verify::{Fault, Names, Problem, Proof, Proved, Report, verify, verify_again};
 use world::*;
 
 /// Ann and Ben, who has two devices, have exchanged four messages; Cid has sent one to Ann.
@@ -346,4 +346,37 @@ fn no_bit_of_a_log_its_head_or_its_index_flips_unnoticed() {
     // The head's device epochs are said nowhere in the log; they are held against the accounts only from above.
     let lenient = |(place, _): &(String, usize)| place.starts_with("head of");
     assert!(unnoticed.iter().all(lenient) && unnoticed.len() <= 2 * 2, "{unnoticed:?}");
+}
+
+#[test]
+fn an_index_that_is_wrong_is_seen_without_any_name_and_named_by_one_of_the_shares() {
+    let index = |s: &Story, text: &str| rows::index(s.talk, s.ann.user, id_of(text));
+    type Break<'a> = &'a dyn Fn(&mut Story) -> Key;
+    let table: [(&str, Break<'_>, Fault); 3] = [
+        ("a message is missing", &|s| s.remove(index(s, "two").key), Fault::NotIndexed),
+        ("a message stands elsewhere", &|s| s.edit(index(s, "two"), |index| index.seq = Seq(4)), Fault::IndexDiffers),
+        (
+            "a message is in no log",
+            &|s| {
+                let one = s.world.row(&index(s, "one")).unwrap();
+                s.put(index(s, "never"), &one)
+            },
+            Fault::IndexedNowhere,
+        ),
+    ];
+    let problems = |story: &Story, names: Names| {
+        let mut proof = Proof::naming(names);
+        story.world.rows.iter().for_each(|(key, value)| proof.row(*key, value));
+        proof.finish().problems
+    };
+    assert_eq!(problems(&story(), Names::UpTo(1)), []);
+    for (what, damage, fault) in table {
+        let mut story = story();
+        let (conversation, head) = (Some(story.talk), rows::head(story.talk).key);
+        let found = vec![Problem { key: damage(&mut story), conversation, fault }];
+        assert_eq!(problems(&story, Names::default()), found, "{what}");
+        assert_eq!(problems(&story, Names::UpTo(1)), [Problem { key: head, conversation, fault: Fault::IndexDisagrees }], "{what}");
+        let shares = (0..3).map(|nth| problems(&story, Names::Share { nth, of: 3 }));
+        assert_eq!(shares.flatten().collect::<Vec<_>>(), found, "{what}");
+    }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use doubletick_core::id::{ConversationId, Seq, UserId};
 use doubletick_core::rows::{self, ChatRow, Counter, Head, Place, Row as _};
 use doubletick_core::store::{Key, Missing, Snapshot};
-use doubletick_core::verify::{Around, Fault, Problem, Proof, Report, verify_alone};
+use doubletick_core::verify::{Around, Fault, Names, Problem, Proof, Report, verify_alone};
 use doubletick_store::readable::{ReadError, Readable, Reading, Stage};
 
 use crate::conversation::{Found, Row, next, rows_of};
@@ -15,6 +15,9 @@ use crate::findings::Findings;
 
 /// Conversations that a reader takes at a time.
 const BATCH: usize = 16;
+
+/// Messages of a conversation that are kept by name, a hundred bytes each.
+const NAMED: usize = 1 << 16;
 
 /// Rows of people that are read at a time.
 const PAGE: u32 = 256;
@@ -34,7 +37,7 @@ pub struct Checked {
 
 /// Proves a whole store with so many readings at a time. `progress` is told from time to time how far it is.
 ///
-/// Keeps in memory: for each reader a page of rows, and of the conversation that it is at the names of its messages.
+/// Keeps in memory: for each reader a page of rows, and of the conversation that it is at the names of some messages.
 ///
 /// # Errors
 /// Those of the store: then nothing is proved.
@@ -49,17 +52,28 @@ pub fn check(store: &impl Readable, readers: usize, progress: &(dyn Fn(&Checked)
     Ok(checked)
 }
 
-/// Proves one conversation.
+/// Proves one conversation, keeping the names of at most about so many of its messages, and counts its own rows.
+///
+/// If something is wrong with the index of a longer one, it is read again, in shares, until the message is found with which that is so.
 ///
 /// # Errors
 /// Those of the store.
-pub fn check_conversation(store: &impl Readable, conversation: ConversationId) -> Result<Report, ReadError> {
-    prove(store, conversation).map(|(report, _)| report)
+pub fn prove(store: &impl Readable, conversation: ConversationId, named: usize) -> Result<(Report, u64), ReadError> {
+    let (report, own) = prove_naming(store, conversation, Names::UpTo(named))?;
+    if report.problems.iter().any(|problem| problem.fault == Fault::IndexDisagrees) {
+        let of = report.entries.div_ceil(named.max(1) as u64);
+        for nth in 0..of {
+            let (share, _) = prove_naming(store, conversation, Names::Share { nth, of })?;
+            if !share.problems.is_empty() {
+                return Ok((share, own));
+            }
+        }
+    }
+    Ok((report, own))
 }
 
-/// Proves one conversation, and counts its own rows.
-fn prove(store: &impl Readable, conversation: ConversationId) -> Result<(Report, u64), ReadError> {
-    let mut proof = Proof::default();
+fn prove_naming(store: &impl Readable, conversation: ConversationId, names: Names) -> Result<(Report, u64), ReadError> {
+    let mut proof = Proof::naming(names);
     let mut own = 0;
     rows_of(store, conversation, |key, value| {
         own += u64::from(rows::conversation_of(&key).is_some());
@@ -101,7 +115,7 @@ fn conversations(store: &impl Readable, shared: &Shared, progress: &(dyn Fn(&Che
         for found in batch {
             match found {
                 Found::Conversation(conversation) => {
-                    let (report, own) = prove(store, conversation).inspect_err(|_| *lock(&shared.from) = None)?;
+                    let (report, own) = prove(store, conversation, NAMED).inspect_err(|_| *lock(&shared.from) = None)?;
                     let mut checked = lock(&shared.checked);
                     checked.add(report, own);
                     progress(&checked);

@@ -1,7 +1,8 @@
 //! A proof that goes on from an earlier one, so that whoever proves a store often does not read its whole logs each time.
 
-use super::{Head, Log, Proof, Report, group};
-use crate::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
+use super::messages::Messages;
+use super::{Head, Log, Names, Proof, Report, group};
+use crate::id::{ConversationId, DeviceId, Seq};
 use crate::store::Key;
 use alloc::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ struct Shown {
     fold: Head,
     last: Option<(Seq, DeviceId)>,
     last_of_another: Seq,
-    messages: BTreeMap<(UserId, MessageId), super::Message>,
+    messages: Messages,
     trimmed: Option<Seq>,
 }
 
@@ -43,8 +44,8 @@ impl Proved {
     /// The log as it was read so far.
     pub(super) fn take(&mut self, conversation: ConversationId) -> Option<Log> {
         let Shown { fold, last, last_of_another, mut messages, trimmed } = self.0.remove(&conversation)?;
-        messages.values_mut().for_each(|message| message.indexed = false);
-        Some(Log { proved: fold.seq, fold, last, last_of_another, messages, trimmed, ..Log::new(conversation) })
+        messages.expect_index();
+        Some(Log { proved: fold.seq, fold, last, last_of_another, messages, trimmed, ..Log::new(conversation, Names::default()) })
     }
 
     /// Keeps a log that was read to its end, unless it is a group's; gives back the group.

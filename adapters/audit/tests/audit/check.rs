@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use doubletick_audit::check::{Checked, check};
+use doubletick_audit::check::{Checked, check, prove};
 use doubletick_core::id::{ConversationId, DeviceId, Digest, MessageId, Seq};
 use doubletick_core::rows::{self, Counter, Cursor, Index, LogEntry, Receipt, Row, StoredBody, StoredContent, Tally};
 use doubletick_core::store::{Key, Write};
+use doubletick_core::time::Timestamp;
 use doubletick_core::verify::Problem;
 use doubletick_store::memory::Memory;
 use doubletick_store::readable::{ReadError, ReadOnly, Readable, Reading};
@@ -28,6 +29,31 @@ fn a_whole_store_is_whole_and_all_of_it_was_looked_at() {
     assert_eq!(problems(&checked), vec![]);
     assert_eq!((checked.conversations, checked.entries), (2, 4));
     assert_eq!(checked.rows, world.rows().len() as u64);
+}
+
+#[test]
+fn what_is_wrong_with_an_index_is_named_however_few_names_are_kept() {
+    let talk = talk(device(1), device(2));
+    type Break = fn(&World, Key) -> Key;
+    let table: [(&str, Break); 3] = [
+        ("missing index", |world, key| remove_and_show(world, key, key)),
+        ("wrong index", |world, key| put(world, key, Index { seq: Seq(3), at: Timestamp::from_millis(1), digest: Digest::START }.encode())),
+        ("index of nothing", |world, key| {
+            put(world, rows::index(self::talk(device(1), device(2)), user(1), MessageId([9; 16])).key, of(world, key))
+        }),
+    ];
+    for (what, damage) in table {
+        let world = World::story();
+        let mut rows = world.rows().into_iter().map(|(key, _)| key);
+        let message = rows.find(|key| matches!(rows::Place::of(key), Some(rows::Place::Index(at, ..)) if at == talk)).unwrap();
+        let key = damage(&world, message);
+        let (report, own) = prove(&world.readable(), talk, usize::MAX).unwrap();
+        assert_eq!(report.problems.iter().map(|problem| (problem.key, problem.fault.name())).collect::<Vec<_>>(), [(key, what)]);
+        for named in [0, 1, 2] {
+            let (found, counted) = prove(&world.readable(), talk, named).unwrap();
+            assert_eq!((found.problems, counted), (report.problems.clone(), own), "{what}, with {named} names");
+        }
+    }
 }
 
 #[test]
