@@ -156,10 +156,18 @@ pub struct Scenario {
     pub sample_every: u64,
     /// Steps between two checkpoints of the hash chain.
     pub checkpoint_every: u64,
-    /// Something that a world must not have: a number from outside, which gets into what happens from a step on. For the test that such a
-    /// world is caught.
+    /// What a world must not do, and from which step on. For the tests that it is noticed.
     #[doc(hidden)]
-    pub impure: Option<(u64, u64)>,
+    pub sabotage: Option<(u64, Sabotage)>,
+}
+
+/// What a world must not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A number from outside gets into what happens.
+    Impure(u64),
+    /// It panics.
+    Panic,
 }
 
 impl Default for Scenario {
@@ -197,7 +205,7 @@ impl Default for Scenario {
             weights: [60, 12, 28, 60, 16, 20, 8, 2, 4, 2, 6, 2, 1],
             sample_every: 512,
             checkpoint_every: 1024,
-            impure: None,
+            sabotage: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::oracle::{Oracle, Oracles};
 use crate::plan::FaultId;
 use crate::run::{Failure, FailureKind, Run, Verdict, Work};
-use crate::scenario::Scenario;
+use crate::scenario::{Sabotage, Scenario};
 use crate::slab::{Name, Slab};
 use crate::store::{Reads, Store};
 use crate::trace::Trace;
@@ -285,10 +285,13 @@ impl<'a> World<'a> {
             self.record_step(self.trace.steps + 1, at, nth, &event, self.whom(event));
         }
         self.trace.step(at, event, event.code());
-        if let Some((from, outside)) = self.scenario.impure
+        if let Some((from, sabotage)) = self.scenario.sabotage
             && self.trace.steps >= from
         {
-            self.trace.number(outside);
+            match sabotage {
+                Sabotage::Impure(outside) => self.trace.number(outside),
+                Sabotage::Panic => panic!("a test has asked for this"),
+            }
         }
         self.handle(event);
         if self.recorder.is_some() {

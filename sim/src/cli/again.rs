@@ -3,13 +3,15 @@
 use super::panics::run_seed;
 use super::scenario_file;
 use crate::run::{Run, Verdict};
-use crate::scenario::Scenario;
+use crate::scenario::{Sabotage, Scenario};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::process::{Command, ExitCode, Stdio};
 
 /// Makes the worlds of a build for tests impure from a step on, with the number of the process. Builds with optimisation pass over it.
 const IMPURE: &str = "DOUBLETICK_SIM_IMPURE_FROM";
+/// Makes them panic at a step, likewise.
+const PANIC: &str = "DOUBLETICK_SIM_PANIC_AT";
 
 /// The chain of a run at some steps, and its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,13 +75,11 @@ impl Chain {
     }
 }
 
-/// In a build for tests, and only if the environment asks for it, a scenario whose worlds are impure.
-pub(crate) fn perhaps_impure(scenario: &mut Scenario) {
-    if cfg!(debug_assertions)
-        && let Some(from) = std::env::var(IMPURE).ok().and_then(|from| from.parse().ok())
-    {
-        scenario.impure = Some((from, std::process::id().into()));
-    }
+/// In a build for tests, and only if the environment asks for it, a scenario whose worlds do what they must not.
+pub(crate) fn perhaps_sabotage(scenario: &mut Scenario) {
+    let step = |name: &str| std::env::var(name).ok().filter(|_| cfg!(debug_assertions))?.parse().ok();
+    let impure = step(IMPURE).map(|from| (from, Sabotage::Impure(std::process::id().into())));
+    scenario.sabotage = impure.or_else(|| step(PANIC).map(|at| (at, Sabotage::Panic)));
 }
 
 /// What the fresh process does: the scenario comes from the standard input, and the chain goes to the standard output.
@@ -88,7 +88,7 @@ pub(crate) fn serve(seed: u64, until: Option<u64>) -> ExitCode {
     let read = std::io::stdin().read_to_string(&mut text).map_err(|error| error.to_string());
     match read.and_then(|_| scenario_file::parse(&text, "standard input", "again")) {
         Ok(mut scenario) => {
-            perhaps_impure(&mut scenario);
+            perhaps_sabotage(&mut scenario);
             if let Some(until) = until {
                 (scenario.max_steps, scenario.checkpoint_every) = (until, 1);
             }

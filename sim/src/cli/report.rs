@@ -144,6 +144,12 @@ pub fn again(report: &ScenarioReport, seed: u64) -> String {
     if report.is_saved { format!("doubletick-sim run {path}") } else { format!("doubletick-sim run {path} --from {seed} --seeds 1") }
 }
 
+/// The command that tells what happened in one seed of a scenario, or in a saved failure.
+pub fn story(report: &ScenarioReport, seed: u64) -> String {
+    let path = quoted(&report.path);
+    if report.is_saved { format!("doubletick-replay {path}") } else { format!("doubletick-replay {seed} {path}") }
+}
+
 /// A word as a shell takes it.
 pub fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+@%".contains(letter);

@@ -65,7 +65,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(arguments: &'a RunArguments) -> Result<Self, String> {
         let mut targets = targets::find(&arguments.paths)?;
-        targets.iter_mut().for_each(|target| again::perhaps_impure(&mut target.scenario));
+        targets.iter_mut().for_each(|target| again::perhaps_sabotage(&mut target.scenario));
         if let Some((target, mutant)) = targets.iter().find_map(|target| Some((target, target.mutant()?))) {
             let path = target.path.display();
             return Err(format!(

@@ -243,6 +243,46 @@ mod tests {
         assert_eq!(tally.outcome(), Outcome::Safety);
     }
 
+    /// Everything that a tally keeps and that is not a number.
+    fn kept(tally: &Tally) -> [usize; 6] {
+        let clusters = tally.clusters.values();
+        let text = |cluster: &Cluster| cluster.first.last_steps.iter().map(String::len).sum::<usize>();
+        [
+            tally.clusters.len(),
+            clusters.clone().map(|cluster| cluster.seeds.len()).sum(),
+            clusters.map(text).sum(),
+            tally.differences.len(),
+            tally.mattered.len(),
+            tally.marks.len(),
+        ]
+    }
+
+    #[test]
+    fn what_is_kept_of_ten_times_as_many_runs_is_no_more() {
+        let scenario = crate::Scenario::default();
+        let clean = crate::run(&scenario, 1);
+        let failing = |seed: u64| {
+            let signature: String = (seed % 150).to_string().chars().map(|digit| char::from(digit as u8 - b'0' + b'a')).collect();
+            let last_steps = vec!["a step".into(); 10];
+            let failure = Failure { last_steps, ..failure(FailureKind::Safety, &signature) };
+            Run { seed, verdict: Verdict::Failed(failure), ..clean.clone() }
+        };
+        let mut tally = Tally::default();
+        let mut after = Vec::new();
+        for seed in 0..20_000 {
+            let kind = FaultKind::ALL[seed as usize % FaultKind::ALL.len()];
+            let again = Repeated { twice: Some(Err("they differ".into())), without: Some((kind, true)), drift: None };
+            tally.add(&failing(seed), again);
+            tally.add(&clean, Repeated::default());
+            if seed + 1 == 2_000 {
+                after.push(kept(&tally));
+            }
+        }
+        assert_eq!(kept(&tally), after[0]);
+        assert_eq!((tally.seeds, tally.failed, tally.unlike), (40_000, 20_000, 20_000));
+        assert_eq!(after[0], [CLUSTERS + 1, (CLUSTERS + 1) * SEEDS_NAMED, (CLUSTERS + 1) * 60, SEEDS_NAMED, FaultKind::ALL.len(), 0]);
+    }
+
     #[test]
     fn a_fault_that_never_fires_and_an_oracle_that_compares_nothing_are_red_once_there_were_enough_runs() {
         let mut tally = Tally { seeds: INERT_SEEDS, oracles: [1; Oracle::ALL.len()], ..Tally::default() };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in what tests share is the report too")]
 
 mod bad_input;
+mod inert;
 mod reports;
 mod verdicts;
 mod xml;
@@ -45,7 +46,15 @@ impl Drop for Dir {
 fn sim(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doubletick-sim"));
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
-    for name in ["GITHUB_ACTIONS", "GITHUB_SHA", "CI_COMMIT_SHA", "TF_BUILD", "TEAMCITY_VERSION", "DOUBLETICK_SIM_IMPURE_FROM"] {
+    for name in [
+        "GITHUB_ACTIONS",
+        "GITHUB_SHA",
+        "CI_COMMIT_SHA",
+        "TF_BUILD",
+        "TEAMCITY_VERSION",
+        "DOUBLETICK_SIM_IMPURE_FROM",
+        "DOUBLETICK_SIM_PANIC_AT",
+    ] {
         command.env_remove(name);
     }
     command.args(arguments).stdin(Stdio::null());

@@ -94,7 +94,7 @@ fn the_page_needs_nothing_else_and_says_what_failed() {
     }
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("<svg"));
     assert!(page.contains("liveness in la&lt;te") && !page.contains("la<te"));
-    assert!(page.contains("--seeds 1</pre>"), "the command that shows it is there");
+    assert!(page.contains("--seeds 1\ndoubletick-replay "), "the commands that show it and tell of it are there");
     for tag in ["main", "table", "div", "pre", "svg", "tr", "td"] {
         let (opened, closed) = (page.matches(&format!("<{tag}")).count(), page.matches(&format!("</{tag}>")).count());
         assert_eq!(opened, closed, "{tag}");

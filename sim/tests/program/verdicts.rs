@@ -73,6 +73,41 @@ fn an_impure_world_is_caught_at_its_first_differing_step_with_both_sides() {
 }
 
 #[test]
+fn a_panic_of_the_core_is_a_crash_with_its_place_and_its_message() {
+    if !cfg!(debug_assertions) {
+        return; // The switch is in builds for tests only.
+    }
+    let dir = Dir::new("panic");
+    let (calm, report) = (dir.file("calm.toml", CALM), dir.path("report.json"));
+    let output = sim(&["run", &calm, "--seeds", "3", "--json", &report])
+        .env("DOUBLETICK_SIM_PANIC_AT", "7")
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(12), "{text}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "the report has it, and nothing else is said");
+    assert!(text.contains("crash: calm: 3 of 3 seeds: PANIC: "), "{text}");
+    assert!(text.contains("  seed 0, step 7: PANIC: sim/src/world.rs:") && text.contains(": a test has asked for this\n"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&dir.read("report.json")).unwrap();
+    assert_eq!(json["outcome"], "crash");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_in_the_end_is_told_and_the_others_are_written() {
+    let dir = Dir::new("full");
+    let (calm, late, junit) = (dir.file("calm.toml", CALM), dir.file("late.toml", LATE), dir.path("report.xml"));
+    let run = |scenario: &str| sim(&["run", scenario, "--seeds", "2", "--json", "/dev/full", "--junit", &junit]).output().unwrap();
+    let output = run(&calm);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(74), "{error}");
+    assert!(error.starts_with("doubletick-sim: /dev/full: No space left on device") && error.lines().count() == 1, "{error}");
+    assert!(dir.read("report.xml").contains("<testsuites"), "{}", dir.read("report.xml"));
+    let output = run(&late);
+    assert_eq!(output.status.code(), Some(11), "what has failed is worse than a report that is missing");
+}
+
+#[test]
 fn a_failure_is_saved_and_fails_again_and_says_where_it_drifts_once_it_is_fixed() {
     let dir = Dir::new("saved");
     let (late, folder) = (dir.file("late.toml", LATE), dir.path("saved"));
@@ -131,6 +166,14 @@ fn a_second_signal_that_comes_later_ends_a_run_at_once() {
     assert_eq!(child.try_wait().unwrap(), None, "the first one waits for the seed that is under way");
     send(&child, "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[cfg(feature = "probes")]
+#[test]
+fn a_table_of_a_hunt_that_cannot_be_written_is_told() {
+    let hunt = ["mutants", "--only", "DedupByTime", "--ranges", "1", "--json", "/dev/full"];
+    let output = sim(&hunt).output().unwrap();
+    assert_eq!(output.status.code(), Some(74), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[cfg(feature = "probes")]

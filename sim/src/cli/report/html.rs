@@ -1,7 +1,7 @@
 //! The report as one page that needs nothing else: no network, no script, light or dark as the reader has it.
 
 use super::junit::escaped;
-use super::{End, Report, ScenarioReport, Speed, again};
+use super::{End, Report, ScenarioReport, Speed, again, story};
 use crate::cli::exit::Outcome;
 use crate::cli::marks;
 use crate::cli::tally::{Cluster, Tally};
@@ -45,15 +45,18 @@ fn head(report: &Report, total: &Tally) -> String {
         ("faults fired", grouped(total.ledger.fired())),
         ("steps", grouped(total.steps)),
         ("comparisons by oracles", grouped(total.oracles.iter().sum())),
-        ("run twice, unlike", format!("{}, {}", grouped(total.twice), grouped(total.unlike))),
-        ("faults per second and core", grouped(speed.fired)),
-        ("steps per second and core", grouped(speed.steps)),
+        ("run a second time", grouped(total.twice)),
+        ("of those unlike the first", grouped(total.unlike)),
+        ("faults a second and core", grouped(speed.fired)),
+        ("steps a second and core", grouped(speed.steps)),
+        ("virtual time", virtual_time(total.virtual_ms)),
     ];
     let tiles: String =
         tiles.into_iter().map(|(name, value)| format!("<div class=\"tile\"><b>{value}</b><span>{name}</span></div>\n")).collect();
+    let threads = if report.jobs == 1 { "thread" } else { "threads" };
     format!(
         "<h1>Simulation</h1>\n<p class=\"verdict {class}\">{sentence}</p>\n\
-         <p class=\"quiet\">{}.{:03} s on {} threads, {end}; version {}{commit}</p>\n<pre>{}</pre>\n<div class=\"tiles\">\n{tiles}</div>\n",
+         <p class=\"quiet\">{}.{:03} s on {} {threads}, {end}; version {}{commit}</p>\n<pre class=\"command\">{}</pre>\n<div class=\"tiles\">\n{tiles}</div>\n",
         speed.millis / 1000,
         speed.millis % 1000,
         report.jobs,
@@ -71,7 +74,7 @@ fn failures(report: &Report) -> String {
         clusters.into_iter().for_each(|(signature, cluster)| text.push_str(&failure(scenario, signature, cluster)));
         for (seed, difference) in &tally.differences {
             text += &format!(
-                "<div class=\"panel failure\"><h3>nondeterminism in {}: seed {seed}</h3><p>{}</p><pre>{}</pre></div>\n",
+                "<div class=\"panel failure\"><h3>nondeterminism in {}: seed {seed}</h3><p>{}</p><pre class=\"command\">{}</pre></div>\n",
                 escaped(&scenario.name),
                 escaped(difference),
                 escaped(&again(scenario, *seed))
@@ -100,7 +103,7 @@ fn failure(scenario: &ScenarioReport, signature: &str, cluster: &Cluster) -> Str
     let seed = seeds.first().copied().unwrap_or_default();
     format!(
         "<div class=\"panel failure\"><h3>{kind} in {}: {}</h3>\n<p class=\"quiet\">{count} of {} seeds: {}{}</p>\n\
-         <p>seed {seed}, step {}: {}</p>\n<pre>{}</pre>\n<details><summary>the last steps</summary><pre>{}</pre></details></div>\n",
+         <p>seed {seed}, step {}: {}</p>\n<pre class=\"command\">{}\n{}</pre>\n<details><summary>the last steps</summary><pre>{}</pre></details></div>\n",
         escaped(&scenario.name),
         escaped(signature),
         scenario.tally.seeds,
@@ -109,6 +112,7 @@ fn failure(scenario: &ScenarioReport, signature: &str, cluster: &Cluster) -> Str
         first.step,
         escaped(&first.detail),
         escaped(&again(scenario, seed)),
+        escaped(&story(scenario, seed)),
         escaped(&first.last_steps.join("\n")),
     )
 }
@@ -221,6 +225,13 @@ fn thousand_log2(number: u64) -> u64 {
     whole * 1000 + rest as u64 - 1000
 }
 
+/// A time in the worlds' own clocks, in the largest unit of which there are two.
+fn virtual_time(millis: u64) -> String {
+    let units = [("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000), ("seconds", 1_000)];
+    let (name, unit) = units.into_iter().find(|(_, unit)| millis >= 2 * unit).unwrap_or(("ms", 1));
+    format!("{} {name}", grouped(millis / unit))
+}
+
 /// A number with its thousands set apart by narrow spaces.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -242,6 +253,19 @@ mod tests {
     fn thousands_are_set_apart() {
         for (number, shown) in [(0, "0"), (999, "999"), (1000, "1 000"), (1_234_567, "1 234 567")] {
             assert_eq!(grouped(number), shown.replace(' ', "\u{202f}"));
+        }
+    }
+
+    #[test]
+    fn time_is_told_in_a_unit_that_can_be_read() {
+        for (millis, shown) in [
+            (0, "0 ms"),
+            (1_999, "1\u{202f}999 ms"),
+            (119_000, "119 seconds"),
+            (7_200_000, "2 hours"),
+            (u64::MAX / 100, "2\u{202f}135\u{202f}039\u{202f}823 days"),
+        ] {
+            assert_eq!(virtual_time(millis), shown);
         }
     }
 

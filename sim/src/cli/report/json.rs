@@ -1,6 +1,6 @@
 //! The report as JSON. What differs from run to run of the same seeds is in the objects `speed`, and nowhere else.
 
-use super::{Report, ScenarioReport, Speed, again};
+use super::{Report, ScenarioReport, Speed, again, story};
 use crate::cli::marks;
 use crate::cli::tally::{Cluster, Tally};
 use crate::fault::FaultKind;
@@ -100,6 +100,7 @@ fn failure(report: &ScenarioReport, signature: &str, cluster: &Cluster) -> Value
         "detail": cluster.first.detail,
         "last_steps": cluster.first.last_steps,
         "again": cluster.seeds.first().map(|seed| again(report, *seed)),
+        "story": cluster.seeds.first().map(|seed| story(report, *seed)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The report as lines for people.
 
-use super::{End, Report, ScenarioReport, again};
+use super::{End, Report, ScenarioReport, again, story};
 use crate::cli::exit::Outcome;
 use crate::cli::marks;
 use crate::cli::saved::Drift;
@@ -83,7 +83,7 @@ fn failure(scenario: &ScenarioReport, signature: &str, cluster: &Cluster) -> Str
     if let Some(seed) = cluster.seeds.first() {
         let Cluster { first, .. } = cluster;
         text += &format!("  seed {seed}, step {}: {}: {}\n", first.step, first.oracle, first.detail);
-        text += &format!("  again: {}\n", again(scenario, *seed));
+        text += &format!("  again: {}\n  story: {}\n", again(scenario, *seed), story(scenario, *seed));
     }
     text
 }
