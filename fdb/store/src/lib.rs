@@ -24,7 +24,7 @@ use doubletick_core::store::{Failure, Key, Transaction};
 use doubletick_core::time::Millis;
 use doubletick_store::Store;
 use doubletick_store::readable::ReadOnly;
-use foundationdb::options::TransactionOption;
+use foundationdb::options::DatabaseOption;
 use foundationdb::{Database, FdbError};
 
 pub use bell::Bell;
@@ -111,7 +111,6 @@ struct Shared {
     database: Database,
     /// What the keys of rows begin with.
     rows: Vec<u8>,
-    timeout: Millis,
     counts: Counters,
 }
 
@@ -165,7 +164,8 @@ impl Fdb {
             return Err(OpenError::Prefix { prefix });
         }
         let database = open_database(&cluster_file)?;
-        let shared = Shared { database, rows: schema::rows(&prefix), timeout, counts: Counters::default() };
+        limit(&database, timeout).expect("the options are among those of every version that is loaded");
+        let shared = Shared { database, rows: schema::rows(&prefix), counts: Counters::default() };
         let store = Self { shared: Arc::new(shared) };
         schema::check(&store, &cluster_file, &prefix, may_stamp).await?;
         Ok(store)
@@ -185,15 +185,9 @@ impl Fdb {
         }
     }
 
-    /// A transaction of FoundationDB's, within the limits.
+    /// A transaction of FoundationDB's.
     fn begin(&self) -> Result<foundationdb::Transaction, FdbError> {
-        let transaction = self.shared.database.create_trx()?;
-        let timeout = i32::try_from(self.shared.timeout.0).unwrap_or(i32::MAX);
-        transaction.set_option(TransactionOption::Timeout(timeout))?;
-        transaction.set_option(TransactionOption::MaxRetryDelay(MAX_RETRY_DELAY))?;
-        // Twice what the limits allow, since FoundationDB also counts what was read.
-        transaction.set_option(TransactionOption::SizeLimit(2 * doubletick_store::limits::MAX_WRITTEN as i32))?;
-        Ok(transaction)
+        self.shared.database.create_trx()
     }
 
     /// The name of a row in the database.
@@ -204,6 +198,15 @@ impl Fdb {
 
 /// The longest wait before a transaction is run again, in milliseconds.
 const MAX_RETRY_DELAY: i32 = 500;
+
+/// What holds for every transaction.
+fn limit(database: &Database, timeout: Millis) -> Result<(), FdbError> {
+    let timeout = i32::try_from(timeout.0).unwrap_or(i32::MAX);
+    database.set_option(DatabaseOption::TransactionTimeout(timeout))?;
+    database.set_option(DatabaseOption::TransactionMaxRetryDelay(MAX_RETRY_DELAY))?;
+    // Twice what the limits allow, since FoundationDB also counts what was read.
+    database.set_option(DatabaseOption::TransactionSizeLimit(2 * doubletick_store::limits::MAX_WRITTEN as i32))
+}
 
 fn open_database(path: &Path) -> Result<Database, OpenError> {
     let wrong = |reason: String| OpenError::ClusterFile { path: path.to_path_buf(), reason };

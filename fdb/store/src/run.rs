@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use doubletick_core::store::{Failure, Key, Read, Scan, Transaction, Write};
 use doubletick_store::fetched::Fetched;
 use doubletick_store::limits::check_writes;
-use foundationdb::options::{MutationType, StreamingMode};
+use foundationdb::future::FdbValues;
+use foundationdb::options::{MutationType, StreamingMode, TransactionOption};
 use foundationdb::{FdbError, KeySelector, RangeOption};
-use futures_util::future::try_join_all;
 
 use crate::Fdb;
 use crate::fate::{Fate, fate};
@@ -21,6 +21,8 @@ pub(crate) async fn run<T: Transaction>(store: Fdb, transaction: T) -> Result<T:
     let mut attempt = store.begin().map_err(|error| failed(error, false))?;
     for _ in 0..ATTEMPTS {
         count(&counts.attempts, 1);
+        // It reads nothing that it has written, and the library need not look. Each attempt has forgotten that of the one before.
+        attempt.set_option(TransactionOption::ReadYourWritesDisable).map_err(|error| failed(error, false))?;
         let mut fetched = Fetched::default();
         let ran = loop {
             match fetched.run(&transaction) {
@@ -65,51 +67,57 @@ pub(crate) async fn run<T: Transaction>(store: Fdb, transaction: T) -> Result<T:
     Err(Failure::Retry)
 }
 
-/// Fetches one round of reads, all at once.
+/// Fetches one round of reads: all are asked for before the first is waited for. Then they are waited for in turn, so that this is not woken by
+/// each of them; most are there when their turn comes.
 async fn fetch(store: &Fdb, attempt: &foundationdb::Transaction, fetched: &mut Fetched, reads: Vec<Read>) -> Result<(), FdbError> {
     count(&store.shared.counts.rounds, 1);
     count(&store.shared.counts.reads, reads.len() as u64);
-    for found in try_join_all(reads.into_iter().map(|read| read_one(store, attempt, read))).await? {
-        match found {
-            Found::Row(key, value) => fetched.put_row(key, value),
-            Found::Rows(scan, rows) => fetched.put_scan(scan, rows),
+    let (mut rows, mut scans) = (Vec::new(), Vec::new());
+    for read in reads {
+        match read {
+            Read::Row(key) => rows.push((key, attempt.get(&store.name(&key), false))),
+            Read::Rows(scan) => {
+                let range = range(store, &scan);
+                let first = attempt.get_range(&range, 1, false);
+                scans.push((scan, range, first));
+            }
         }
+    }
+    for (key, value) in rows {
+        fetched.put_row(key, value.await?.map(|value| value.to_vec()));
+    }
+    for (scan, range, first) in scans {
+        let rows = pages(store, attempt, range, first.await?).await?;
+        fetched.put_scan(scan, rows);
     }
     Ok(())
 }
 
-enum Found {
-    Row(Key, Option<Vec<u8>>),
-    Rows(Scan, Vec<(Key, Vec<u8>)>),
-}
-
-async fn read_one(store: &Fdb, attempt: &foundationdb::Transaction, read: Read) -> Result<Found, FdbError> {
-    match read {
-        Read::Row(key) => {
-            let value = attempt.get(&store.name(&key), false).await?;
-            Ok(Found::Row(key, value.map(|value| value.to_vec())))
-        }
-        Read::Rows(scan) => Ok(Found::Rows(scan, rows(store, attempt, &scan).await?)),
-    }
-}
-
-async fn rows(store: &Fdb, attempt: &foundationdb::Transaction, scan: &Scan) -> Result<Vec<(Key, Vec<u8>)>, FdbError> {
+fn range(store: &Fdb, scan: &Scan) -> RangeOption<'static> {
     let (from, to) = (store.name(&scan.from), store.name(&scan.to));
-    let mut rows = Vec::new();
-    let mut next = Some(RangeOption {
+    RangeOption {
         limit: Some(scan.limit as usize),
         mode: StreamingMode::WantAll,
         reverse: scan.reverse,
         ..RangeOption::from((KeySelector::first_greater_or_equal(from), KeySelector::first_greater_or_equal(to)))
-    });
-    let mut iteration = 1;
-    while let Some(range) = next {
-        let page = attempt.get_range(&range, iteration, false).await?;
-        rows.extend(page.iter().map(|row| (Key::new(&row.key()[store.shared.rows.len()..]), row.value().to_vec())));
-        next = range.next_range(&page);
-        iteration += 1;
     }
-    Ok(rows)
+}
+
+/// The rows of a range whose first page is there.
+async fn pages(
+    store: &Fdb,
+    attempt: &foundationdb::Transaction,
+    range: RangeOption<'static>,
+    first: FdbValues,
+) -> Result<Vec<(Key, Vec<u8>)>, FdbError> {
+    let mut rows = Vec::new();
+    let (mut range, mut page, mut iteration) = (range, first, 1);
+    loop {
+        rows.extend(page.iter().map(|row| (Key::new(&row.key()[store.shared.rows.len()..]), row.value().to_vec())));
+        let Some(next) = range.next_range(&page) else { return Ok(rows) };
+        (range, iteration) = (next, iteration + 1);
+        page = attempt.get_range(&range, iteration, false).await?;
+    }
 }
 
 fn write(store: &Fdb, attempt: &foundationdb::Transaction, writes: &[Write]) {

@@ -113,7 +113,7 @@ fn rows(transaction: &Transaction, state: &State) -> Vec<(Bytes, Bytes)> {
         (COUNTS, cluster.counts()),
     ];
     let texts = texts.into_iter().map(|(key, text)| (Bytes::from_static(key), Bytes::from(text)));
-    let conflicts = [(READS, &state.reads), (WRITES, &state.writes), (CONFLICTING, &state.conflicting)];
+    let conflicts = [(READS, &state.reads.merged()), (WRITES, &state.writes.merged()), (CONFLICTING, &state.conflicting)];
     texts.chain(conflicts.into_iter().flat_map(|(prefix, ranges)| bounds(prefix, ranges))).collect()
 }
 

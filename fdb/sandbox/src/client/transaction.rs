@@ -13,7 +13,7 @@ use super::options::{Options, Setting};
 use super::overlay::Overlay;
 use crate::error::Error;
 use crate::limits;
-use crate::model::{Mutation, Ranges, Version};
+use crate::model::{Mutation, Noted, Ranges, Version};
 
 /// How long a transaction waits at most before it is run again for the first time.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -37,9 +37,9 @@ pub(super) struct State {
     pub(super) overlay: Overlay,
     pub(super) mutations: Vec<Mutation>,
     /// The keys that must not be written by others until the commit.
-    pub(super) reads: Ranges,
+    pub(super) reads: Noted,
     /// The keys that count as written.
-    pub(super) writes: Ranges,
+    pub(super) writes: Noted,
     /// What it writes to keys that stand for something else.
     pub(super) special: Vec<Bytes>,
     /// About how many bytes it commits.
@@ -178,8 +178,8 @@ impl State {
             read_version: None,
             overlay: Overlay::default(),
             mutations: Vec::new(),
-            reads: Ranges::default(),
-            writes: Ranges::default(),
+            reads: Noted::default(),
+            writes: Noted::default(),
             special: Vec::new(),
             size: 0,
             watches: Vec::new(),
@@ -207,8 +207,8 @@ impl State {
         self.read_version = None;
         self.overlay = Overlay::default();
         self.mutations = Vec::new();
-        self.reads = Ranges::default();
-        self.writes = Ranges::default();
+        self.reads = Noted::default();
+        self.writes = Noted::default();
         self.special = Vec::new();
         self.size = 0;
         self.mistake = None;

@@ -201,6 +201,11 @@ impl State {
 
     /// Has a range count as read, but for what in it does not depend on the database.
     pub(super) fn read(&mut self, begin: &Bytes, end: &Bytes) {
+        if self.overlay.is_empty() {
+            self.size += (begin.len() + end.len() + RANGE_BYTES) as i64;
+            self.reads.insert(begin.clone(), end.clone());
+            return;
+        }
         for (begin, end) in self.overlay.dependent(begin, end) {
             self.size += (begin.len() + end.len() + RANGE_BYTES) as i64;
             self.reads.insert(begin, end);

@@ -8,13 +8,13 @@ mod mutation;
 mod ranges;
 mod written;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use bytes::Bytes;
 
 pub use mutation::{Atomic, Mutation, stamp, stamp_position, versionstamp};
-pub use ranges::{Range, Ranges, key_after};
+pub use ranges::{Noted, Range, Ranges, key_after};
 
 use written::Written;
 
@@ -51,9 +51,9 @@ pub struct Commit {
     /// The version that it read at, if it read.
     pub read_version: Option<Version>,
     /// The keys that must not have been written since.
-    pub reads: Ranges,
+    pub reads: Noted,
     /// The keys that count as written, apart from those of stamped keys, which are known once the version is.
-    pub writes: Ranges,
+    pub writes: Noted,
     /// The changes, in their order.
     pub mutations: Vec<Mutation>,
 }
@@ -63,8 +63,8 @@ pub struct Commit {
 pub struct Committed {
     /// Where in the order of commits.
     pub version: Version,
-    /// The keys of the rows that it may have changed.
-    pub changed: BTreeSet<Bytes>,
+    /// The keys of the rows that it may have changed, each once.
+    pub changed: Vec<Bytes>,
 }
 
 /// Why a transaction is not committed.
@@ -146,15 +146,15 @@ impl Model {
         for (begin, end) in commit.writes.iter() {
             self.written.note(begin, end, version);
         }
-        let mut changed = BTreeSet::new();
+        let mut changed = Vec::new();
         for mutation in &commit.mutations {
             self.apply(version, mutation, &mut changed);
         }
-        self.replaced.push_back((version, changed.iter().cloned().collect()));
+        self.replaced.push_back((version, changed.clone()));
         Ok(Committed { version, changed })
     }
 
-    fn apply(&mut self, version: Version, mutation: &Mutation, changed: &mut BTreeSet<Bytes>) {
+    fn apply(&mut self, version: Version, mutation: &Mutation, changed: &mut Vec<Bytes>) {
         match mutation {
             Mutation::Set(key, value) => self.put(version, key.clone(), Some(value.clone()), changed),
             Mutation::Clear(begin, end) => {
@@ -177,13 +177,15 @@ impl Model {
         }
     }
 
-    fn put(&mut self, version: Version, key: Bytes, value: Option<Bytes>, changed: &mut BTreeSet<Bytes>) {
+    fn put(&mut self, version: Version, key: Bytes, value: Option<Bytes>, changed: &mut Vec<Bytes>) {
         let row = self.rows.entry(key.clone()).or_default();
         match row.0.last_mut() {
             Some((at, held)) if *at == version => *held = value,
-            _ => row.0.push((version, value)),
+            _ => {
+                row.0.push((version, value));
+                changed.push(key);
+            }
         }
-        changed.insert(key);
     }
 
     /// Forgets what no snapshot of the window can see.

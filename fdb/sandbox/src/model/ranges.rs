@@ -15,6 +15,41 @@ pub struct Ranges {
     ends: BTreeMap<Bytes, Bytes>,
 }
 
+/// Ranges as they come in: in any order, perhaps overlapping, perhaps more than once. Much cheaper to add to than a set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted(Vec<Range>);
+
+impl Noted {
+    /// Adds the keys from `begin` to just before `end`; nothing if that is none.
+    pub fn insert(&mut self, begin: Bytes, end: Bytes) {
+        if begin < end {
+            self.0.push((begin, end));
+        }
+    }
+
+    /// Adds one key.
+    pub fn insert_key(&mut self, key: &Bytes) {
+        self.insert(key.clone(), key_after(key));
+    }
+
+    /// All that came in, as it came in.
+    pub fn iter(&self) -> impl Iterator<Item = &Range> {
+        self.0.iter()
+    }
+
+    /// Whether no key is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The set of the keys.
+    pub fn merged(&self) -> Ranges {
+        let mut ranges = Ranges::default();
+        self.0.iter().for_each(|(begin, end)| ranges.insert(begin.clone(), end.clone()));
+        ranges
+    }
+}
+
 /// The first key after a key.
 pub fn key_after(key: &[u8]) -> Bytes {
     let mut next = Vec::with_capacity(key.len() + 1);

@@ -30,8 +30,15 @@ impl Default for Written {
 impl Written {
     /// Notes that the keys from `begin` to just before `end` were written.
     pub(super) fn note(&mut self, begin: &Bytes, end: &Bytes, version: Version) {
+        // Most often it is a key that was written before: then its two steps are there, with nothing in between.
+        let mut steps = self.steps.range_mut::<[u8], _>((Bound::Included(&**begin), Bound::Included(&**end)));
+        if let (Some((first, at)), Some((second, _))) = (steps.next(), steps.next())
+            && (first, second) == (begin, end)
+        {
+            *at = version;
+            return;
+        }
         let after = self.at(end);
-        // A single key's end is most often absent and followed by nothing in between, so this finds nothing to remove.
         while let Some((step, _)) = self.steps.range::<[u8], _>((Bound::Excluded(&**begin), Bound::Excluded(&**end))).next() {
             let step = step.clone();
             self.steps.remove(&step);
