@@ -62,6 +62,13 @@ pub struct Arguments {
     /// The first step at which this run and another part
     #[arg(long, value_name = "SEED SCENARIO | FILE", num_args = 1..=2, conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "html", "perfetto"])]
     pub diff: Option<Vec<String>>,
+    /// The first commit of a range at which a saved failure fails: builds and runs this program at commits between one that does not fail and
+    /// one that does, in a git work tree of its own
+    #[arg(long, value_name = "GOOD..BAD", conflicts_with_all = ["until", "from", "who", "about", "faults", "json", "html", "perfetto", "inspect", "walk", "shrink", "why", "diff", "mutant"])]
+    pub bisect: Option<String>,
+    /// With --bisect: builds a commit with this command of the shell, which leaves $CARGO_TARGET_DIR/release/doubletick-replay
+    #[arg(long, value_name = "COMMAND", requires = "bisect")]
+    pub build: Option<String>,
     /// Logs of real stores
     #[command(flatten, next_help_heading = "Logs of a store")]
     pub logs: Logs,

@@ -2,10 +2,11 @@
 //!
 //! Reading order: [`arguments`] (what can be asked), [`case`] (a seed and its scenario, run again), [`story`] (one line a step), [`shrink`]
 //! (what is left of a failure), [`why`] (what of it matters), [`fate`] (from when on it was inevitable), [`diff`] (where two runs part),
-//! [`picture`] (a page to look at), [`inspect`] and [`tree`] (the state of anything after any step), [`walk`] (all of that on a terminal);
+//! [`bisect`] (with which commit it began), [`picture`] (a page to look at), [`inspect`] and [`tree`] (the state of anything after any step), [`walk`] (all of that on a terminal);
 //! [`logs`] (the same for the logs of a real store: is it whole, and what does it tell).
 
 pub mod arguments;
+pub mod bisect;
 pub mod case;
 pub mod diff;
 pub mod fate;
@@ -44,6 +45,9 @@ pub fn main() -> ExitCode {
 fn answer(arguments: &Arguments, out: &mut dyn Write) -> Result<ExitCode, String> {
     if logs::are_asked_for(arguments) {
         return logs::tell(arguments, out);
+    }
+    if let Some(range) = &arguments.bisect {
+        return bisect::tell(arguments, range, out).map(ExitCode::from);
     }
     let case = Case::find(&arguments.what, arguments.mutant.as_deref())?;
     case.planted(|| told(arguments, &case, out))

@@ -22,7 +22,7 @@ pub mod report;
 mod run;
 pub mod saved;
 pub mod scenario_file;
-mod signals;
+pub mod signals;
 pub mod tally;
 pub mod targets;
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM end what is under way, with the report so far. The second one ends it at once.
+//! Ctrl-C and SIGTERM end what is under way, with the report so far, or with what was begun put away. The second one ends it at once.
 
 use core::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -16,7 +16,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 /// What the operating system says.
-pub(crate) fn watch() -> std::io::Result<()> {
+pub fn watch() -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let heed = move || {
         let mut first: Option<Instant> = None;
@@ -31,6 +31,6 @@ pub(crate) fn watch() -> std::io::Result<()> {
 }
 
 /// Whether one has come.
-pub(crate) fn stopped() -> bool {
+pub fn stopped() -> bool {
     STOP.load(Ordering::SeqCst)
 }

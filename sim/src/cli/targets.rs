@@ -26,6 +26,11 @@ impl Target {
         self.saved.as_ref().map(|saved| saved.seed)
     }
 
+    /// What a saved failure is known by: its kind and the promise that is broken.
+    pub fn failure(&self) -> Option<String> {
+        self.saved.as_ref().map(|saved| saved.failure.clone())
+    }
+
     /// The name of the planted bug without which a saved failure is nothing.
     pub fn mutant(&self) -> Option<&str> {
         self.saved.as_ref()?.mutant.as_deref()
