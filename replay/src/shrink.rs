@@ -4,14 +4,13 @@
 
 use crate::case::{Case, Signature, failure};
 use crate::search::least;
-use doubletick_sim::cli::panics::run_seed;
+use doubletick_sim::cli::panics::{quietly, run_seed};
 use doubletick_sim::cli::planted::Planted;
 use doubletick_sim::cli::saved::{self, Origin};
-use doubletick_sim::draw::Who;
 use doubletick_sim::fault::FaultKind;
 use doubletick_sim::plan::{ActId, FaultId};
-use doubletick_sim::watch::{Entry, watch};
-use doubletick_sim::{FailureKind, Run, Scenario};
+use doubletick_sim::watch::{Entry, watch_briefly};
+use doubletick_sim::{Run, Scenario};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
@@ -20,10 +19,10 @@ use std::time::{Duration, Instant};
 /// What happened in a run that can be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Happened {
-    /// Faults.
-    pub faults: BTreeSet<FaultId>,
-    /// What people did.
-    pub acts: BTreeSet<ActId>,
+    /// Faults, in the order in which they happened.
+    pub faults: Vec<FaultId>,
+    /// What people did, in that order.
+    pub acts: Vec<ActId>,
     /// Devices that were registered, or tried to.
     pub devices: BTreeSet<u32>,
     /// Steps.
@@ -33,20 +32,16 @@ pub struct Happened {
 impl Happened {
     /// In one run.
     pub fn of(scenario: &Scenario, seed: u64) -> Self {
-        let mut happened = Self::default();
-        let run = watch(scenario, seed, None, &mut |step| {
-            if let (true, Who::Device(device)) = (step.event.starts_with("Register"), step.who) {
-                happened.devices.insert(device);
+        let ((run, brief), _) = quietly(|| watch_briefly(scenario, seed));
+        let mut happened = Self { devices: brief.devices, steps: run.steps, ..Self::default() };
+        for (_, entry) in brief.entries {
+            match entry {
+                Entry::Fault(id) => happened.faults.push(id),
+                Entry::Act(id) => happened.acts.push(id),
+                Entry::In(..) | Entry::Out(..) | Entry::Row(..) | Entry::Fired(_) => {}
             }
-            for entry in step.entries {
-                match entry {
-                    Entry::Fault(id) => drop(happened.faults.insert(id)),
-                    Entry::Act(id) => drop(happened.acts.insert(id)),
-                    Entry::In(..) | Entry::Out(..) | Entry::Row(..) | Entry::Fired(_) => {}
-                }
-            }
-        });
-        Self { steps: run.steps, ..happened }
+        }
+        happened
     }
 
     fn tell(&self) -> String {
@@ -69,83 +64,176 @@ pub struct Shrunk {
     pub run: Run,
     /// Runs that were made.
     pub tried: u64,
+    /// Whether it ended although more could perhaps be left out.
+    pub unfinished: bool,
     mutant: Option<Planted>,
     took: Duration,
 }
 
+/// Into how many parts what can be left out is cut at most, in the first rounds: what is left of a long run by a few coarse cuts is so much
+/// shorter that the fine ones cost little.
+const COARSE: [usize; 2] = [4, 32];
+
+/// Faults of which two are left out at a time, if there is none that can be left out alone; of more there would be too many twos.
+const PAIRED: usize = 128;
+
+/// A candidate is given up after so many times the steps of the best one.
+const PATIENCE: u64 = 2;
+
+/// Steps that all candidates may make together: about a minute on one core. Then it ends with what it has.
+const BUDGET: u64 = 60_000_000;
+
+/// Faults with which a search is content.
+const FEW: usize = 10;
+
+/// In which order things are left out. Where a failure hangs on the timing of many things, one order gets stuck where another does not.
+#[derive(Clone, Copy, Debug, Default)]
+struct Way {
+    /// What happened last is left out first.
+    late_first: bool,
+    /// Faults are left out before acts.
+    faults_first: bool,
+}
+
+impl Way {
+    /// The later ones are gone if the earlier ones leave many faults.
+    const ALL: [Self; 4] = [
+        Self { late_first: false, faults_first: false },
+        Self { late_first: true, faults_first: false },
+        Self { late_first: false, faults_first: true },
+        Self { late_first: true, faults_first: true },
+    ];
+
+    fn sorted<T>(self, mut all: Vec<T>) -> Vec<T> {
+        if self.late_first {
+            all.reverse();
+        }
+        all
+    }
+}
+
 /// Candidates, and the best of them so far.
+#[derive(Clone)]
 struct Search {
     seed: u64,
     signature: Signature,
     scenario: Scenario,
-    /// Steps after which a candidate is given up.
-    patience: u64,
+    /// Steps of its run.
+    steps: u64,
     tried: u64,
+    /// Steps that all candidates have made.
+    made: u64,
 }
 
 impl Search {
-    fn fails(&mut self, candidate: &Scenario) -> bool {
-        self.tried += 1;
-        let mut candidate = candidate.clone();
-        // A stall is only known at the deadline; whatever must never happen happens early or is given up.
-        if self.signature.kind != FailureKind::Liveness {
-            candidate.max_steps = candidate.max_steps.min(self.patience);
+    /// Takes a candidate if it fails in the same way.
+    fn take(&mut self, candidate: Scenario) -> bool {
+        if self.is_over() {
+            return false;
         }
-        Signature::of(&run_seed(&candidate, self.seed)) == Some(self.signature)
-    }
-
-    fn keep_if(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
-        let mut candidate = self.scenario.clone();
-        change(&mut candidate);
-        let fails = candidate != self.scenario && self.fails(&candidate);
+        self.tried += 1;
+        let mut hasty = candidate.clone();
+        hasty.max_steps = hasty.max_steps.min(self.steps.saturating_mul(PATIENCE));
+        let run = run_seed(&hasty, self.seed);
+        self.made += run.steps;
+        // What is given up is no stall.
+        let given_up = run.steps >= hasty.max_steps && hasty.max_steps < candidate.max_steps;
+        let fails = !given_up && Signature::of(&run) == Some(self.signature);
         if fails {
-            self.scenario = candidate;
+            (self.scenario, self.steps) = (candidate, run.steps);
         }
         fails
     }
 
-    fn least<T: Clone + Ord>(&mut self, all: &BTreeSet<T>, set: impl Fn(&mut Scenario, BTreeSet<T>)) {
-        let all: Vec<T> = all.iter().cloned().collect();
-        let left = least(&all, |some| {
-            let mut candidate = self.scenario.clone();
-            set(&mut candidate, some.iter().cloned().collect());
-            self.fails(&candidate)
-        });
-        set(&mut self.scenario, left.into_iter().collect());
+    fn is_over(&self) -> bool {
+        self.made >= BUDGET
     }
 
-    fn kinds(&mut self, happened: &Happened) {
-        for kind in FaultKind::ALL {
-            if happened.faults.iter().any(|id| id.kind == kind) {
-                self.keep_if(|scenario| {
-                    let left = scenario.plan.faults.get_or_insert_with(|| happened.faults.clone());
-                    left.retain(|id| id.kind != kind);
-                });
-            }
-        }
+    fn take_if_changed(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
+        let mut candidate = self.scenario.clone();
+        change(&mut candidate);
+        candidate != self.scenario && self.take(candidate)
+    }
+
+    fn least<T: Clone>(&mut self, all: &[T], parts: usize, set: impl Fn(&mut Scenario, &[T])) {
+        least(all, parts, |some| {
+            let mut candidate = self.scenario.clone();
+            set(&mut candidate, some);
+            self.take(candidate)
+        });
+    }
+
+    fn happened(&self) -> Happened {
+        Happened::of(&self.scenario, self.seed)
     }
 
     /// Ends the troubles earlier, as early as it goes.
-    fn hurry(&mut self, run: &Run) {
-        let mut end = run.virtual_ms.min(self.scenario.trouble_ms.1);
-        while end > 1_000 && self.keep_if(|scenario| scenario.trouble_ms = (end, end)) {
+    fn hurry(&mut self, virtual_ms: u64) {
+        let mut end = virtual_ms.min(self.scenario.trouble_ms.1);
+        while end > 1_000 && self.take_if_changed(|scenario| scenario.trouble_ms = (end, end)) {
             end = end * 3 / 4;
         }
     }
 
-    /// Leaves out what it can, once.
-    fn round(&mut self) {
-        let happened = Happened::of(&self.scenario, self.seed);
-        self.scenario.plan.faults = Some(happened.faults.clone());
-        self.kinds(&happened);
-        let faults = self.scenario.plan.faults.clone().unwrap_or_default();
-        self.least(&faults, |scenario, some| scenario.plan.faults = Some(some));
-        let happened = Happened::of(&self.scenario, self.seed);
-        self.least(&happened.devices, |scenario, some| scenario.plan.devices = Some(some));
-        let happened = Happened::of(&self.scenario, self.seed);
-        self.least(&happened.acts, |scenario, some| scenario.plan.acts = Some(some));
+    /// Leaves out two faults, of which neither can be left out alone: each is perhaps there only to undo what the other does. Says whether it
+    /// found any.
+    fn pair(&mut self) -> bool {
+        let faults = self.happened().faults;
+        if faults.len() > PAIRED {
+            return false;
+        }
+        let pairs = faults.iter().enumerate().flat_map(|(nth, one)| faults[nth + 1..].iter().map(move |other| [one, other]));
+        pairs.into_iter().any(|pair| {
+            let left = faults.iter().filter(|id| !pair.contains(id)).copied().collect();
+            self.take_if_changed(|scenario| scenario.plan.faults = Some(left))
+        })
+    }
+
+    fn acts(&mut self, parts: usize, way: Way) {
+        let acts = way.sorted(self.happened().acts);
+        self.least(&acts, parts, |scenario, some| scenario.plan.acts = Some(some.iter().copied().collect()));
+    }
+
+    fn faults(&mut self, parts: usize, way: Way) {
+        let set = |scenario: &mut Scenario, some: &[FaultId]| scenario.plan.faults = Some(some.iter().copied().collect());
+        let faults = way.sorted(self.happened().faults);
+        self.least(&faults, parts, set);
+        // What cannot be left out together with what happened next perhaps can with what else befell the same one.
+        let mut faults = self.happened().faults;
+        faults.sort_unstable_by_key(|id| (id.who, *id));
+        self.least(&way.sorted(faults), parts, set);
+    }
+
+    /// Leaves out what it can, once: what makes a run long first.
+    fn round(&mut self, parts: usize, way: Way) {
+        let devices = way.sorted(self.happened().devices.into_iter().collect());
+        self.least(&devices, parts, |scenario, some| scenario.plan.devices = Some(some.iter().copied().collect()));
+        let faults = self.happened().faults;
+        let kinds: Vec<FaultKind> = FaultKind::ALL.into_iter().filter(|kind| faults.iter().any(|id| id.kind == *kind)).collect();
+        self.least(&way.sorted(kinds), parts, |scenario, some| {
+            scenario.plan.faults = Some(faults.iter().copied().filter(|id| some.contains(&id.kind)).collect());
+        });
+        if way.faults_first {
+            self.faults(parts, way);
+            self.acts(parts, way);
+        } else {
+            self.acts(parts, way);
+            self.faults(parts, way);
+        }
         let fewest = self.scenario.gateways.0.min(self.scenario.gateways.1);
-        (1..fewest.max(self.scenario.gateways.1)).any(|count| self.keep_if(|scenario| scenario.gateways = (count, count)));
+        (1..fewest.max(self.scenario.gateways.1)).any(|count| self.take_if_changed(|scenario| scenario.gateways = (count, count)));
+    }
+
+    /// Leaves out what it can until nothing more can be left out.
+    fn go(&mut self, way: Way) {
+        COARSE.into_iter().for_each(|parts| self.round(parts, way));
+        loop {
+            let last = self.scenario.clone();
+            self.round(usize::MAX, way);
+            if self.scenario == last && !self.pair() {
+                return;
+            }
+        }
     }
 }
 
@@ -161,22 +249,39 @@ fn shrink_planted(case: &Case) -> Result<Shrunk, String> {
     let begun = Instant::now();
     let (run, signature) = case.fail()?;
     let before = Happened::of(&case.scenario, case.seed);
-    let mut search =
-        Search { seed: case.seed, signature, scenario: case.scenario.clone(), patience: run.steps.saturating_mul(2), tried: 0 };
-    search.hurry(&run);
-    loop {
-        let last = search.scenario.clone();
-        search.round();
-        if search.scenario == last {
+    let mut search = Search { seed: case.seed, signature, scenario: case.scenario.clone(), steps: run.steps, tried: 0, made: 0 };
+    // From here on nothing is drawn anew.
+    search.scenario.plan.faults = Some(before.faults.iter().copied().collect());
+    search.hurry(run.virtual_ms);
+    let search = best(search);
+    let run = run_seed(&search.scenario, case.seed);
+    let mut after = search.happened();
+    // What never came to pass within the plan is no part of it.
+    after.steps = run.steps;
+    let unfinished = search.is_over();
+    let (scenario, tried, mutant) = (search.scenario, search.tried, case.mutant);
+    Ok(Shrunk { signature, before, after, scenario, run, tried, unfinished, mutant, took: begun.elapsed() })
+}
+
+/// The way that leaves the fewest faults, of those that have to be gone.
+fn best(begin: Search) -> Search {
+    let mut best: Option<(usize, Search)> = None;
+    let (mut tried, mut made) = (begin.tried, begin.made);
+    for way in Way::ALL {
+        let mut search = Search { tried, made, ..begin.clone() };
+        search.go(way);
+        (tried, made) = (search.tried, search.made);
+        let left = search.happened().faults.len();
+        let over = search.is_over();
+        if best.as_ref().is_none_or(|(fewest, _)| left < *fewest) {
+            best = Some((left, search));
+        }
+        if left <= FEW || over {
             break;
         }
     }
-    let run = run_seed(&search.scenario, case.seed);
-    let mut after = Happened::of(&search.scenario, case.seed);
-    // What never came to pass within the plan is no part of it.
-    after.steps = run.steps;
-    let (scenario, tried, mutant) = (search.scenario, search.tried, case.mutant);
-    Ok(Shrunk { signature, before, after, scenario, run, tried, mutant, took: begun.elapsed() })
+    let best = best.map_or(begin, |(_, search)| search);
+    Search { tried, made, ..best }
 }
 
 impl Shrunk {
@@ -197,6 +302,9 @@ impl Shrunk {
         writeln!(out, "was   {}", self.before.tell())?;
         writeln!(out, "is    {}", self.after.tell())?;
         writeln!(out, "tried {} runs in {}.{:03} s", self.tried, self.took.as_secs(), self.took.subsec_millis())?;
+        if self.unfinished {
+            writeln!(out, "ended after {BUDGET} steps, and perhaps more can be left out: save what is left, and shrink that")?;
+        }
         self.after.faults.iter().try_for_each(|id| writeln!(out, "fault {id}"))?;
         self.after.acts.iter().try_for_each(|id| writeln!(out, "act   {id}"))?;
         if let Some(failure) = failure(&self.run) {

@@ -89,7 +89,7 @@ fn a_shrunk_failure_becomes_inevitable_with_the_fault_that_it_needs() {
     let path = folder.path().join("shrunk.toml").display().to_string();
     shrunk.save(std::path::Path::new(&path)).expect("it is saved");
     let case = Case::find(std::slice::from_ref(&path), None).expect("it is read");
-    let needed: Vec<FaultId> = shrunk.after.faults.iter().copied().collect();
+    let needed: Vec<FaultId> = shrunk.after.faults.clone();
     let mut at = 0;
     watch(&case.scenario, case.seed, None, &mut |step| {
         if step.entries.iter().any(|entry| matches!(entry, Entry::Fault(id) if needed.contains(id))) {

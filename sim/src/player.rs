@@ -12,7 +12,7 @@ use crate::world::{Panic, World};
 use doubletick_core::id::ConversationId;
 
 /// Clones that are kept at most. Half of them at least, in a run that is long enough.
-const KEPT: usize = 32;
+const KEPT: usize = 16;
 /// Steps between clones at first.
 const APART: u64 = 256;
 
@@ -25,6 +25,17 @@ pub enum Mark {
     Fired(FaultKind),
     /// A message got its place in a conversation.
     Message(ConversationId),
+}
+
+impl Mark {
+    fn of(entry: &Entry) -> Option<Self> {
+        match entry {
+            Entry::Fault(id) => Some(Self::Fault(*id)),
+            Entry::Fired(kind) => Some(Self::Fired(*kind)),
+            Entry::Row(conversation, _) => conversation.map(Self::Message),
+            Entry::Act(_) | Entry::In(..) | Entry::Out(..) => None,
+        }
+    }
 }
 
 /// A run, at one of its steps.
@@ -40,29 +51,25 @@ pub struct Player<'a> {
 impl<'a> Player<'a> {
     /// Runs a seed of a scenario from beginning to end, and stays there.
     pub fn play(scenario: &'a Scenario, seed: u64) -> Self {
-        let mut world = World::new(scenario, seed, Some(Recorder::new(false)));
-        let mut marks = Vec::new();
-        let mut kept = vec![world.clone()];
+        let mut world = World::new(scenario, seed, Some(Recorder::brief()));
+        let mut kept = Vec::new();
         let mut apart = APART;
         let mut panic = None;
-        let mut told = None;
-        while told != Some(world.trace.steps) {
-            told = Some(world.trace.steps);
-            note_marks(&mut world, &mut marks);
-            if panic.is_some() {
-                break;
-            }
-            if world.trace.steps.is_multiple_of(apart) && world.trace.steps > 0 {
-                kept.push(world.clone());
-            }
+        let mut last = None;
+        while !world.done && panic.is_none() && last != Some(world.trace.steps) {
+            last = Some(world.trace.steps);
+            // What was written down is no part of the world.
+            let recorder = world.recorder.take();
+            kept.push(world.clone());
+            world.recorder = recorder;
             if kept.len() > KEPT {
                 apart *= 2;
                 kept.retain(|world| world.trace.steps.is_multiple_of(apart));
             }
-            panic = world.live(world.trace.steps + 1);
+            panic = world.live((world.trace.steps / apart + 1) * apart);
         }
-        world.recorder = None;
-        kept.iter_mut().for_each(|world| world.recorder = None);
+        let brief = world.recorder.take().map(Recorder::into_brief).unwrap_or_default();
+        let marks = brief.entries.into_iter().filter_map(|(step, entry)| Some((step, Mark::of(&entry)?))).collect();
         let run = world.verdict(seed, panic);
         Self { scenario, seed, world, kept, marks, run }
     }
@@ -91,11 +98,11 @@ impl<'a> Player<'a> {
     pub fn steps(&mut self, from: u64, until: u64) -> Vec<Step> {
         let mut steps = Vec::new();
         if from == 0 {
-            self.world = World::new(self.scenario, self.seed, Some(Recorder::new(true)));
+            self.world = World::new(self.scenario, self.seed, Some(Recorder::full()));
             steps.extend(self.world.recorded());
         } else {
             self.jump(from - 1);
-            self.world.recorder = Some(Recorder::new(true));
+            self.world.recorder = Some(Recorder::full());
         }
         while self.at() < until {
             let before = self.at();
@@ -126,20 +133,6 @@ impl<'a> Player<'a> {
         world.options.faults.iter_mut().for_each(|setting: &mut Setting| setting.per_million = 0);
         let panic: Option<Panic> = world.live(u64::MAX);
         world.verdict(self.seed, panic)
-    }
-}
-
-/// Takes what was recorded of a step.
-fn note_marks(world: &mut World<'_>, marks: &mut Vec<(u64, Mark)>) {
-    let Some(step) = world.recorded() else { return };
-    for entry in step.entries {
-        let mark = match entry {
-            Entry::Fault(id) => Mark::Fault(id),
-            Entry::Fired(kind) => Mark::Fired(kind),
-            Entry::Row(Some(conversation), _) => Mark::Message(conversation),
-            Entry::Row(None, _) | Entry::Act(_) | Entry::In(..) | Entry::Out(..) => continue,
-        };
-        marks.push((step.number, mark));
     }
 }
 

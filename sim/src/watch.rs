@@ -13,7 +13,7 @@ use core::fmt::Debug;
 use doubletick_core::id::ConversationId;
 use doubletick_core::rows::Place;
 use doubletick_core::store::Write;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +59,21 @@ pub enum Entry {
     Fired(FaultKind),
 }
 
+/// What came of a run, without what was said and written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brief {
+    /// Faults, acts and the places of messages, with their steps. Rows have no words.
+    pub entries: Vec<(u64, Entry)>,
+    /// Devices that something happened to.
+    pub devices: BTreeSet<u32>,
+}
+
 /// Writes down what comes of the step that is being made.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     step: Step,
-    /// Whether it is written out what was said and written; else it is only told that it was.
-    in_full: bool,
+    /// What came of all steps, if that is all that anybody wants to know.
+    brief: Option<Brief>,
     closely: Option<Closely>,
 }
 
@@ -78,14 +87,31 @@ pub(crate) struct Closely {
 }
 
 impl Recorder {
-    /// From before the first step on.
-    pub(crate) fn new(in_full: bool) -> Self {
-        Self { step: Step::new(0, 0, "Beginning".into(), Who::World), in_full, closely: None }
+    /// From before the first step on: each step in full.
+    pub(crate) fn full() -> Self {
+        Self { step: Step::new(0, 0, "Beginning".into(), Who::World), brief: None, closely: None }
     }
 
-    /// The same in full, with what goes between whom, and how everybody stands.
+    /// The same, with what goes between whom, and how everybody stands.
     fn close() -> Self {
-        Self { closely: Some(Closely::default()), ..Self::new(true) }
+        Self { closely: Some(Closely::default()), ..Self::full() }
+    }
+
+    /// All steps in brief.
+    pub(crate) fn brief() -> Self {
+        Self { brief: Some(Brief::default()), ..Self::full() }
+    }
+
+    /// What was written down in brief.
+    pub(crate) fn into_brief(self) -> Brief {
+        self.brief.unwrap_or_default()
+    }
+
+    fn note(&mut self, entry: Entry) {
+        match &mut self.brief {
+            Some(brief) => brief.entries.push((self.step.number, entry)),
+            None => self.step.entries.push(entry),
+        }
     }
 
     /// An event becomes due.
@@ -123,11 +149,16 @@ impl Recorder {
 impl World<'_> {
     /// A step begins; `nth` is the number of its event.
     pub(crate) fn record_step(&mut self, number: u64, at_ms: u64, nth: u64, event: &dyn Debug, who: Who) {
-        if let Some(recorder) = &mut self.recorder {
-            let event = if recorder.in_full { format!("{event:?}") } else { String::new() };
-            let cause = recorder.closely.as_mut().and_then(|closely| closely.causes.remove(&nth)).unwrap_or_default();
-            recorder.step = Step { cause, ..Step::new(number, at_ms, event, who) };
+        let Some(recorder) = &mut self.recorder else { return };
+        if let Some(brief) = &mut recorder.brief {
+            recorder.step.number = number;
+            if let Who::Device(device) = who {
+                brief.devices.insert(device);
+            }
+            return;
         }
+        let cause = recorder.closely.as_mut().and_then(|closely| closely.causes.remove(&nth)).unwrap_or_default();
+        recorder.step = Step { cause, ..Step::new(number, at_ms, format!("{event:?}"), who) };
     }
 
     /// The step that was made last, if it was recorded.
@@ -140,30 +171,37 @@ impl World<'_> {
     /// Notes something, if anybody wants to know.
     pub(crate) fn note(&mut self, entry: impl FnOnce() -> Entry) {
         if let Some(recorder) = &mut self.recorder {
-            rarely(|| recorder.step.entries.push(entry()));
+            rarely(|| recorder.note(entry()));
         }
     }
 
     /// Notes what somebody was told, or said, if anybody wants to read it.
     pub(crate) fn note_words(&mut self, entry: impl FnOnce() -> Entry) {
-        if let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.in_full) {
-            rarely(|| recorder.step.entries.push(entry()));
+        if let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.brief.is_none()) {
+            rarely(|| recorder.note(entry()));
         }
     }
 
     /// Notes the rows of a commit; in brief, only that messages got their places.
     pub(crate) fn note_rows(&mut self, writes: &[Write]) {
-        let Some(recorder) = &self.recorder else { return };
-        let in_full = recorder.in_full;
-        rarely(|| self.tell_rows(writes, in_full));
+        match &self.recorder {
+            None => {}
+            Some(recorder) if recorder.brief.is_some() => rarely(|| self.tell_places(writes)),
+            Some(_) => rarely(|| self.tell_rows(writes)),
+        }
     }
 
-    fn tell_rows(&mut self, writes: &[Write], in_full: bool) {
+    fn tell_places(&mut self, writes: &[Write]) {
+        for write in writes {
+            if let Some(place @ Place::Log(..)) = Place::of(write.key()) {
+                self.note(|| Entry::Row(place.conversation(), String::new()));
+            }
+        }
+    }
+
+    fn tell_rows(&mut self, writes: &[Write]) {
         for write in writes {
             let place = Place::of(write.key());
-            if !in_full && !matches!(place, Some(Place::Log(..))) {
-                continue;
-            }
             let name = place.as_ref().map_or_else(|| format!("{:?}", write.key()), |place| format!("{place:?}"));
             let how = match write {
                 Write::Set(_, value) => format!("= {} bytes", value.len()),
@@ -186,10 +224,18 @@ pub(crate) fn rarely(note: impl FnOnce()) {
 
 /// Runs one seed of a scenario, up to a step or to its end, and tells every step to `tell`. The run is the same as without.
 pub fn watch(scenario: &Scenario, seed: u64, until: Option<u64>, tell: &mut dyn FnMut(Step)) -> Run {
-    record(scenario, seed, until.unwrap_or(u64::MAX), Recorder::new(true), tell)
+    record(scenario, seed, until.unwrap_or(u64::MAX), Recorder::full(), tell)
 }
 
-/// The same, to the end, with what went between whom, and how everybody stood.
+/// The same, to the end, in brief.
+pub fn watch_briefly(scenario: &Scenario, seed: u64) -> (Run, Brief) {
+    let mut world = World::new(scenario, seed, Some(Recorder::brief()));
+    let panic = world.live(u64::MAX);
+    let brief = world.recorder.take().map(Recorder::into_brief).unwrap_or_default();
+    (world.verdict(seed, panic), brief)
+}
+
+/// The same as [`watch`], to the end, with what went between whom, and how everybody stood.
 pub fn watch_closely(scenario: &Scenario, seed: u64, tell: &mut dyn FnMut(Step)) -> Run {
     record(scenario, seed, u64::MAX, Recorder::close(), tell)
 }
@@ -244,6 +290,21 @@ mod tests {
         let (watched, steps) = tell();
         assert_eq!(watched, run(&scenario, 3));
         assert_eq!(steps, tell().1);
+        let (again, brief) = watch_briefly(&scenario, 3);
+        assert_eq!(again, watched);
+        let mut told = Vec::new();
+        for step in &steps {
+            for entry in &step.entries {
+                match entry {
+                    Entry::Row(of, text) if text.starts_with("Log(") => told.push((step.number, Entry::Row(*of, String::new()))),
+                    Entry::Fault(_) | Entry::Fired(_) | Entry::Act(_) => told.push((step.number, entry.clone())),
+                    Entry::Row(..) | Entry::In(..) | Entry::Out(..) => {}
+                }
+            }
+        }
+        assert!(told == brief.entries, "{:?}", told.iter().zip(&brief.entries).find(|(one, other)| one != other));
+        let met = steps.iter().filter_map(|step| if let Who::Device(device) = step.who { Some(device) } else { None });
+        assert_eq!(met.collect::<BTreeSet<u32>>(), brief.devices);
         assert_eq!(steps.last().map(|step| step.number), Some(watched.steps));
         let fired = steps.iter().flat_map(|step| &step.entries).filter(|entry| matches!(entry, Entry::Fired(_))).count();
         assert_eq!(fired as u64, watched.ledger.fired());

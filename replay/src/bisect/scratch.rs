@@ -1,5 +1,6 @@
 //! Git by its command line, and a work tree that is there for as long as it is looked at. The one in which somebody works is not touched.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
@@ -24,9 +25,15 @@ impl Git {
     }
 
     fn output(&self, arguments: &[&str]) -> Result<Output, String> {
-        // No hook and no translation: both would answer in place of git.
+        // No hook and no translation: both would answer in place of git. Ctrl-C on the terminal is for this program alone.
         let mut command = Command::new("git");
-        command.env("LC_ALL", "C").current_dir(&self.folder).stdin(Stdio::null()).args(["-c", "core.hooksPath=/dev/null"]).args(arguments);
+        command
+            .env("LC_ALL", "C")
+            .process_group(0)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .args(["-c", "core.hooksPath=/dev/null"])
+            .args(arguments);
         command.output().map_err(|error| format!("git cannot be started: {error}"))
     }
 

@@ -69,6 +69,7 @@ impl LeadKind {
 #[derive(Debug, Default)]
 struct Named {
     devices: BTreeSet<u32>,
+    gateways: BTreeSet<u32>,
     conversations: BTreeSet<ConversationId>,
     users: BTreeSet<UserId>,
     messages: BTreeSet<usize>,
@@ -94,7 +95,7 @@ pub fn leads(picture: &Picture) -> Vec<Lead> {
     }));
     steps.extend(chosen.iter().filter_map(|place| picture.what_lost(&picture.passages[*place])));
     let mut leads = picture.told(&steps, &chosen, &named);
-    let who = named.devices.first().map_or_else(|| End::from(picture.step(failure.step).who), |device| End::Device(*device));
+    let who = named.first().unwrap_or_else(|| End::from(picture.step(failure.step).who));
     let text = format!("{} is broken: {}", failure.oracle, picture.plain(&failure.detail));
     leads.push(Lead { step: failure.step, who, kind: LeadKind::Broken, text, passage: None });
     leads.sort_by_key(|lead| (lead.step, lead.kind));
@@ -116,8 +117,13 @@ impl Named {
         named.messages = (0..picture.messages.len()).filter(|place| detail.contains(&picture.messages[*place].id.to_string())).collect();
         for step in &picture.steps {
             for standing in &step.standings {
+                if let End::Gateway(gateway) = standing.of
+                    && names(detail, "gateway", gateway)
+                {
+                    named.gateways.insert(gateway);
+                }
                 if let (End::Device(device), Belongs::User(_, id)) = (standing.of, standing.belongs)
-                    && (names_device(detail, device) || id.is_some_and(|id| detail.contains(&id.to_string())))
+                    && (names(detail, "device", device) || id.is_some_and(|id| detail.contains(&id.to_string())))
                 {
                     named.devices.insert(device);
                 }
@@ -128,11 +134,17 @@ impl Named {
         }
         named
     }
+
+    /// The first device, or else the first gateway.
+    fn first(&self) -> Option<End> {
+        let gateway = self.gateways.first().map(|gateway| End::Gateway(*gateway));
+        self.devices.first().map(|device| End::Device(*device)).or(gateway)
+    }
 }
 
-/// Whether a text names a device by its number.
-fn names_device(text: &str, device: u32) -> bool {
-    let name = format!("device {device}");
+/// Whether a text names a device or a gateway by its number.
+fn names(text: &str, what: &str, number: u32) -> bool {
+    let name = format!("{what} {number}");
     text.match_indices(&name).any(|(place, _)| !text[place + name.len()..].starts_with(|next: char| next.is_ascii_digit()))
 }
 
@@ -204,7 +216,11 @@ fn last_of(picture: &Picture, named: &Named) -> BTreeSet<usize> {
             devices.insert(device);
         }
     }
-    let theirs = |end: End| matches!(end, End::Device(device) if devices.contains(&device));
+    let theirs = |end: End| match end {
+        End::Device(device) => devices.contains(&device),
+        End::Gateway(gateway) => named.gateways.contains(&gateway),
+        End::Store => false,
+    };
     let of_them = picture.passages.iter().enumerate().rev().filter(|(_, passage)| theirs(passage.cargo.from) || theirs(passage.cargo.to));
     of_them.take(LAST).map(|(place, _)| place).collect()
 }
@@ -253,7 +269,12 @@ impl Picture {
             let step = self.step(*number);
             for entry in &step.entries {
                 if let Entry::Fault(id) = entry {
-                    let who = if matches!(id.who, Who::Device(_) | Who::Host(_)) { End::from(id.who) } else { End::from(step.who) };
+                    let who = match (id.who, step.who) {
+                        (Who::Device(_) | Who::Host(_), _) => End::from(id.who),
+                        // What befalls a slot befalls the gateway that runs there.
+                        (Who::Slot(_), Who::Slot(_)) => named.first().unwrap_or(End::Store),
+                        (Who::World | Who::Slot(_) | Who::User(_), whom) => End::from(whom),
+                    };
                     leads.push(Lead { step: *number, who, kind: LeadKind::Fault, text: format!("fault {id}"), passage: None });
                 }
             }

@@ -23,8 +23,8 @@ pub(crate) struct Saved {
     pub(crate) seed: u64,
     /// The step at which the failure was noticed.
     pub(crate) step: u64,
-    /// Its kind and the promise that is broken.
-    pub(crate) failure: String,
+    /// Its kind and the promise that is broken, if it says so.
+    pub(crate) failure: Option<String>,
     /// The planted bug without which it is nothing.
     pub(crate) mutant: Option<String>,
     /// The version that made it, and the commit.
@@ -175,7 +175,7 @@ fn read_here(source: &Source<'_>, table: &DeTable<'_>, scenario: Scenario) -> Re
     let saved = Saved {
         seed: number(get("seed")?)?,
         step: number(get("step")?)?,
-        failure: format!("{} {}", text(get("kind")?)?, text(get("oracle")?)?),
+        failure: said("kind")?.zip(said("oracle")?).map(|(kind, oracle)| format!("{kind} {oracle}")),
         mutant: said("mutant")?,
         made_by: Origin { version, commit },
         chain,

@@ -28,7 +28,7 @@ impl Target {
 
     /// What a saved failure is known by: its kind and the promise that is broken.
     pub fn failure(&self) -> Option<String> {
-        self.saved.as_ref().map(|saved| saved.failure.clone())
+        self.saved.as_ref()?.failure.clone()
     }
 
     /// The name of the planted bug without which a saved failure is nothing.
