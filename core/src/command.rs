@@ -566,6 +566,17 @@ impl Command {
         }
     }
 
+    /// The device whose message it takes in.
+    pub(crate) fn sender(&self) -> Option<DeviceId> {
+        if let Self::InSession { command, .. } = self {
+            command.sender()
+        } else if let Self::Send { from, .. } = self {
+            Some(*from)
+        } else {
+            None
+        }
+    }
+
     /// Whether it most likely writes no durable row.
     pub fn lane(&self) -> Lane {
         match self {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one variant among many")]
 
+#[path = "gateway/groups.rs"]
+mod groups;
 #[path = "pair/rows.rs"]
 mod memory;
 

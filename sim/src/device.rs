@@ -12,6 +12,7 @@ use doubletick_core::client::{self, Answer, Client, Notice, Outgoing, Output, Re
 use doubletick_core::command::{Command, Reply, code_digest};
 use doubletick_core::frame::{CloseReason, Delivery, Sender, ServerFrame};
 use doubletick_core::id::{ConversationId, DeviceId, Digest, MessageId, Phone, Secret, UserId};
+use doubletick_core::reject::Reject;
 use doubletick_core::store::Failure;
 use doubletick_core::time::Timestamp;
 use doubletick_core::transact::{Batch, Outcome};
@@ -66,6 +67,8 @@ pub(crate) struct Device {
     pub(crate) watches: BTreeSet<UserId>,
     pub(crate) last_chat: Option<ConversationId>,
     pub(crate) tags: u64,
+    /// The question who is in a group, while it is asked: the last one's number, and which group.
+    pub(crate) asks_roster: Option<(u64, ConversationId)>,
 }
 
 /// What survives a crash.
@@ -114,6 +117,7 @@ impl Device {
             watches: BTreeSet::new(),
             last_chat: None,
             tags: 0,
+            asks_roster: None,
         }
     }
 
@@ -224,6 +228,7 @@ impl World<'_> {
         it.stopped = None;
         it.typing = false;
         it.watches.clear();
+        it.asks_roster = None;
         let stored = Stored {
             device: id,
             secret: it.disk.token,
@@ -382,6 +387,8 @@ impl World<'_> {
                     self.oracles.told_of(device, chat.conversation);
                 }
             }
+            Notice::HeldUp(Reject::StaleRoster { .. }) => self.asks_who_is_there(device),
+            Notice::Answered(tag, answer @ Answer::Roster { .. }) => self.hears_who_is_there(device, tag, &answer),
             Notice::Answered(..) | Notice::Waiting(_) | Notice::HeldUp(_) | Notice::Refused(_) => {}
         }
     }

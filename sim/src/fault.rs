@@ -112,6 +112,9 @@ faults! {
     SentAgain "sent-again",
     /// A program breaks the protocol. Offered with each of its frames; fired when the gateway refuses something, or sends it away.
     Hostile "hostile",
+    /// A gateway's process is gone while it marks the devices of a large group, before it knows whether that was done. Offered with each part
+    /// that is marked; another incarnation follows after a while.
+    FanOutKilled "fan-out-killed",
 }
 
 impl FaultKind {

@@ -10,6 +10,7 @@ use crate::slab::Name;
 use crate::store::Reads;
 use crate::traffic::{End, Journey};
 use crate::world::{Event, World};
+use doubletick_core::command::Command;
 use doubletick_core::gateway::{Input, Ticket};
 use doubletick_core::store::{Commit, Failure, Write};
 use doubletick_core::transact::{Batch, Outcome};
@@ -270,7 +271,7 @@ impl World<'_> {
     fn committed(&mut self, name: Name) {
         let Some(flight) = self.flights.get_mut(name) else { return };
         let Some(Commit { writes, answer }) = flight.attempt.take() else { return };
-        let (who, number, version) = (flight.who(), flight.number, flight.attempt.version());
+        let (origin, who, number, version) = (flight.origin, flight.who(), flight.number, flight.attempt.version());
         let batch = Arc::clone(&flight.batch);
         self.oracles.answered(&self.store, version, &batch, &answer);
         assert!(answer.damaged.is_empty(), "nothing damages rows here: {:?}", answer.damaged);
@@ -284,6 +285,13 @@ impl World<'_> {
             return self.end(name, Err(Failure::Unknown), wait);
         }
         self.end(name, Ok(answer), 0);
+        if let Origin::Host(host, _) = origin
+            && matches!(batch.commands[..], [Command::FanOut { .. }])
+            && self.hosts[host as usize].gateway.is_some()
+            && self.fault(FaultKind::FanOutKilled, who, number)
+        {
+            self.crash(host, FaultKind::FanOutKilled, who, number);
+        }
     }
 
     /// The writes are there from now on, and bells ring.

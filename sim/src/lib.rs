@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`scenario`] and [`fault`] (what a world is made of), [`draw`] (keyed randomness), `world` (time and events),
 //! [`store`] (FoundationDB's semantics), [`attempt`] (a transaction), `flight` (what goes wrong with it), `host` (gateways), `network` (links),
-//! `device` (apps and their disks), `people` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds), [`watch`] (a run tells its
+//! `device` (apps and their disks), `people` and `groups` (what is done), `weather` (what goes wrong by itself), [`oracle`] (what always holds), [`watch`] (a run tells its
 //! story; [`traffic`] and [`standing`] are what a close look adds), [`plan`] (what is left of a seed when it is told again with less),
 //! [`player`] (any step of a run, forwards and backwards), [`inspect`] (what is to be seen there).
 
@@ -17,6 +17,7 @@ mod device;
 pub mod draw;
 pub mod fault;
 mod flight;
+mod groups;
 mod host;
 mod hostile;
 pub mod inspect;

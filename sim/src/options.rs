@@ -11,6 +11,9 @@ use doubletick_core::time::Millis;
 pub(crate) struct Options {
     pub(crate) users: u64,
     pub(crate) devices: Bounds,
+    pub(crate) crowd: u64,
+    pub(crate) groups: u64,
+    pub(crate) group_members: Bounds,
     pub(crate) gateways: u64,
     pub(crate) trouble_ms: u64,
     pub(crate) pace_ms: Bounds,
@@ -45,6 +48,9 @@ impl Options {
         Self {
             users: drawer.constant(6, scenario.users),
             devices: drawer.bounds(7, scenario.devices),
+            crowd: drawer.constant(22, scenario.crowd),
+            groups: drawer.constant(23, scenario.groups),
+            group_members: drawer.bounds(24, scenario.group_members),
             gateways: drawer.constant(8, scenario.gateways),
             trouble_ms: drawer.constant(9, scenario.trouble_ms),
             pace_ms: drawer.bounds(10, scenario.pace_ms),
@@ -105,8 +111,8 @@ impl Drawer {
     fn weights(&self, scenario: &Scenario) -> [u32; Operation::ALL.len()] {
         let mut weights = scenario.weights;
         for operation in Operation::ALL {
-            // Without writing there would be nothing to be seen.
-            let on = operation == Operation::Write
+            // Without these there would be nothing to be seen.
+            let on = matches!(operation, Operation::Write | Operation::GroupCreate | Operation::GroupPost)
                 || self.0.chance(Who::World, What::OperationOn(operation as u32), 0, scenario.swarm.max(MILLION / 2));
             weights[operation as usize] *= u32::from(on);
         }

@@ -52,7 +52,7 @@ impl World<'_> {
     }
 
     /// A number for the details of what somebody does.
-    fn detail(&self, device: u32, number: u32, below: u64) -> u64 {
+    pub(crate) fn detail(&self, device: u32, number: u32, below: u64) -> u64 {
         self.draws.below(Who::Device(device), What::Detail(16 + number), self.devices[device as usize].acts, below)
     }
 
@@ -114,6 +114,14 @@ impl World<'_> {
             }
             Operation::Hurry => self.tell_app(device, Input::Hurry),
             Operation::Unlink => self.unlink(device),
+            Operation::GroupCreate
+            | Operation::GroupAdd
+            | Operation::GroupRemove
+            | Operation::GroupLeave
+            | Operation::GroupRole
+            | Operation::GroupEdit
+            | Operation::GroupSettings
+            | Operation::GroupPost => self.gather(device, operation),
         }
     }
 
@@ -128,7 +136,7 @@ impl World<'_> {
         self.ask(device, Ask::RemoveDevice(gone.serial));
     }
 
-    fn ask(&mut self, device: u32, ask: Ask) {
+    pub(crate) fn ask(&mut self, device: u32, ask: Ask) {
         self.devices[device as usize].tags += 1;
         let tag = Tag(self.devices[device as usize].tags);
         self.tell_app(device, Input::Ask(tag, ask));
@@ -160,7 +168,7 @@ impl World<'_> {
     }
 
     /// Whether somebody writes no more, because too much waits to be sent.
-    fn is_stuck(&self, device: u32) -> bool {
+    pub(crate) fn is_stuck(&self, device: u32) -> bool {
         let machine = self.devices[device as usize].machine.as_ref();
         machine.is_none_or(|machine| machine.outbox_len() as u64 >= self.options.unsent)
     }
@@ -175,19 +183,12 @@ impl World<'_> {
         }
     }
 
-    fn write(&mut self, device: u32, conversation: ConversationId, nth: u64) {
+    pub(crate) fn write(&mut self, device: u32, conversation: ConversationId, nth: u64) {
         if self.is_stuck(device) {
             return;
         }
-        let it = &mut self.devices[device as usize];
-        let acts = it.acts;
-        let at = it.clock.read(self.now);
         let who = Who::Device(device);
-        let counter = acts << 8 | nth;
-        let mut random = [0; 10];
-        random[..8].copy_from_slice(&self.draws.number(who, What::Id(4), counter).to_le_bytes());
-        random[8..].copy_from_slice(&self.draws.number(who, What::Id(5), counter).to_le_bytes()[..2]);
-        let id = MessageId::new(at, random);
+        let counter = self.devices[device as usize].acts << 8 | nth;
         let len = self.draws.within(who, What::Detail(4), counter, self.options.body_bytes) as usize;
         let body = |salt: u64| {
             let mut bytes: Arc<[u8]> = (0..len.max(16)).map(|_| (counter ^ salt) as u8).collect();
@@ -196,13 +197,30 @@ impl World<'_> {
             own[8..16].copy_from_slice(&(u64::from(device) << 32 | salt).to_le_bytes());
             Body { kind: 1, bytes }
         };
-        let parts = if self.now_and_then(who, 5, counter, 5) {
-            let devices = self.oracles.devices_of(conversation);
+        let apart = self.now_and_then(who, 5, counter, 5);
+        let devices = if apart { self.oracles.devices_of(conversation) } else { vec![] };
+        let parts = if !devices.is_empty() {
             Parts::PerDevice(devices.into_iter().take(16).map(|to| (to, body(u64::from(to.serial)))).collect())
         } else {
             Parts::Shared(body(0))
         };
         let content = Content::new(parts).expect("it is within the limits");
+        self.compose(device, conversation, nth, content);
+    }
+
+    /// A name for the `nth` thing that somebody makes at once.
+    pub(crate) fn fresh_id(&mut self, device: u32, nth: u64) -> MessageId {
+        let it = &mut self.devices[device as usize];
+        let (at, who, counter) = (it.clock.read(self.now), Who::Device(device), it.acts << 8 | nth);
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.draws.number(who, What::Id(4), counter).to_le_bytes());
+        random[8..].copy_from_slice(&self.draws.number(who, What::Id(5), counter).to_le_bytes()[..2]);
+        MessageId::new(at, random)
+    }
+
+    /// The app is given a message to send.
+    pub(crate) fn compose(&mut self, device: u32, conversation: ConversationId, nth: u64, content: Content) {
+        let id = self.fresh_id(device, nth);
         self.work.written += 1;
         self.oracles.written(device, conversation, id, &content);
         self.composed(device, conversation, id);

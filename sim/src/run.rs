@@ -43,6 +43,8 @@ pub struct Work {
     pub conflicts: u64,
     /// Sessions that were opened.
     pub sessions: u64,
+    /// Groups that somebody set out to make.
+    pub groups: u64,
 }
 
 /// Whether anything was wrong.

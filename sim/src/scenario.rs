@@ -48,11 +48,27 @@ pub enum Operation {
     Hurry,
     /// A device is removed from its user's account.
     Unlink,
+    /// A group is made.
+    GroupCreate,
+    /// People are made members of a group, one or several at once.
+    GroupAdd,
+    /// Somebody is removed from a group.
+    GroupRemove,
+    /// Somebody leaves a group.
+    GroupLeave,
+    /// A member becomes an admin, or is none any more.
+    GroupRole,
+    /// A group gets another name or picture.
+    GroupEdit,
+    /// Who may do what in a group is changed, or how many members it may have.
+    GroupSettings,
+    /// One or several messages into a group.
+    GroupPost,
 }
 
 impl Operation {
     /// Every operation, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 21] = [
         Self::Write,
         Self::Burst,
         Self::Reply,
@@ -66,6 +82,14 @@ impl Operation {
         Self::History,
         Self::Hurry,
         Self::Unlink,
+        Self::GroupCreate,
+        Self::GroupAdd,
+        Self::GroupRemove,
+        Self::GroupLeave,
+        Self::GroupRole,
+        Self::GroupEdit,
+        Self::GroupSettings,
+        Self::GroupPost,
     ];
 
     /// The name by which scenarios know it.
@@ -84,6 +108,14 @@ impl Operation {
             Self::History => "history",
             Self::Hurry => "hurry",
             Self::Unlink => "unlink",
+            Self::GroupCreate => "group-create",
+            Self::GroupAdd => "group-add",
+            Self::GroupRemove => "group-remove",
+            Self::GroupLeave => "group-leave",
+            Self::GroupRole => "group-role",
+            Self::GroupEdit => "group-edit",
+            Self::GroupSettings => "group-settings",
+            Self::GroupPost => "group-post",
         }
     }
 }
@@ -99,6 +131,12 @@ pub struct Scenario {
     pub users: Bounds,
     /// Devices of each.
     pub devices: Bounds,
+    /// People who have an account and a device that is never there: members for large groups.
+    pub crowd: Bounds,
+    /// Groups that people make, at most.
+    pub groups: Bounds,
+    /// Members besides its creator with which a group is made; as many as there are people, if those are fewer.
+    pub group_members: Bounds,
     /// Places at which gateways run.
     pub gateways: Bounds,
     /// How long things go wrong, in virtual milliseconds.
@@ -177,6 +215,9 @@ impl Default for Scenario {
             description: "Everything works: whatever fails here is no fault's doing.".into(),
             users: (2, 5),
             devices: (1, 3),
+            crowd: (0, 0),
+            groups: (1, 4),
+            group_members: (0, 8),
             gateways: (1, 3),
             trouble_ms: (20_000, 90_000),
             settle_ms: 420_000,
@@ -202,7 +243,7 @@ impl Default for Scenario {
             faults: [Setting::default(); KINDS],
             without: Vec::new(),
             plan: Plan::default(),
-            weights: [60, 12, 28, 60, 16, 20, 8, 2, 4, 2, 6, 2, 1],
+            weights: [60, 12, 28, 60, 16, 20, 8, 2, 4, 2, 6, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0],
             sample_every: 512,
             checkpoint_every: 1024,
             sabotage: None,

@@ -31,11 +31,7 @@ impl World<'_> {
         }
         let Some(host) = self.slots[slot as usize].current else { return };
         if self.fault(FaultKind::Crash, who, counter) {
-            self.fired(FaultKind::Crash);
-            let word = self.draws.chance(who, What::Detail(3), counter, 500_000);
-            self.kill_host(host, word);
-            let wait = self.size(FaultKind::Crash, who, counter);
-            return self.after(wait, Event::Start(slot));
+            return self.crash(host, FaultKind::Crash, who, counter);
         }
         if self.fault(FaultKind::TwoIncarnations, who, counter) {
             self.fired(FaultKind::TwoIncarnations);
@@ -54,6 +50,19 @@ impl World<'_> {
             return self.start_host(slot);
         }
         self.host_weather(host, who, counter);
+    }
+
+    /// A gateway's process is gone, and another follows after a while if none has taken its place.
+    pub(crate) fn crash(&mut self, host: u32, kind: FaultKind, who: Who, counter: u64) {
+        self.fired(kind);
+        let word = self.draws.chance(who, What::Detail(3), counter, 500_000);
+        let slot = self.hosts[host as usize].slot;
+        let follows = self.slots[slot as usize].current == Some(host);
+        self.kill_host(host, word);
+        if follows {
+            let wait = self.size(kind, who, counter);
+            self.after(wait, Event::Start(slot));
+        }
     }
 
     fn host_weather(&mut self, host: u32, who: Who, counter: u64) {

@@ -18,6 +18,7 @@ use crate::store::{Reads, Store};
 use crate::trace::Trace;
 use crate::watch::{Entry, Recorder, rarely};
 use core::cmp::Ordering;
+use doubletick_core::id::UserId;
 use doubletick_core::store::Key;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -171,6 +172,8 @@ pub(crate) struct World<'a> {
     pub(crate) bells: BTreeMap<Key, u32>,
     pub(crate) links: Slab<Link>,
     pub(crate) devices: Vec<Device>,
+    /// People who are never there.
+    pub(crate) crowd: Vec<UserId>,
     pub(crate) overloaded_until: u64,
     pub(crate) overload_felt: bool,
     pub(crate) healed: bool,
@@ -218,6 +221,7 @@ impl<'a> World<'a> {
             bells: BTreeMap::new(),
             links: Slab::new(),
             devices: Vec::new(),
+            crowd: Vec::new(),
             overloaded_until: 0,
             overload_felt: false,
             healed: false,
@@ -257,6 +261,7 @@ impl<'a> World<'a> {
         if self.draws.chance(Who::World, What::Constant(64), 0, REBUILT) {
             self.oracles.rebuilt = Some(Default::default());
         }
+        self.populate_crowd();
         self.at(self.options.trouble_ms, Event::Heal);
     }
 

@@ -38,6 +38,7 @@ impl Gateway {
         session.more_dirty = page.conversations.last().map(|(conversation, _)| *conversation).filter(|_| page.more);
         for (conversation, upto) in page.conversations {
             self.behind(conn, conversation, upto);
+            self.marked_late(conn, conversation, upto);
         }
         self.pump(conn);
     }
@@ -50,6 +51,17 @@ impl Gateway {
         if chat.is_behind() && !chat.reading && !chat.queued {
             chat.queued = true;
             session.backlog.push_back(conversation);
+        }
+    }
+
+    /// A job marks the devices of a large group long after the message, also those that have acknowledged it meanwhile: only another
+    /// acknowledgement clears that mark.
+    fn marked_late(&mut self, conn: ConnId, conversation: ConversationId, upto: Seq) {
+        let Some(chat) = self.sessions.get(&conn).and_then(|session| session.chats.get(&conversation)) else { return };
+        if conversation.pair().is_none() && upto <= chat.acknowledged && !planted!(LateMarkStays) {
+            mark!(MarkedAfterAcknowledging);
+            let ack = PendingAck { delivered: chat.acknowledged, read: Seq::START, request: None };
+            self.acknowledge_later(conn, conversation, ack);
         }
     }
 

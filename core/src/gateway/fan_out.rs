@@ -46,7 +46,8 @@ impl Gateway {
             .map(|(conversation, _)| conversation)
             .collect();
         for conversation in stuck {
-            if self.falls_to_this(&crate::rows::fan_out_due(conversation).key) {
+            if self.falls_to_this(&crate::rows::fan_out_due(conversation).key) && !planted!(JobDiesWithItsGateway) {
+                mark!(FanOutIsTakenOver);
                 self.fan_out(conversation);
             }
         }

@@ -137,6 +137,7 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let now = self.now;
         if let Some(chat) = session.chats.get_mut(&conversation) {
+            chat.acknowledged = chat.acknowledged.max(ack.delivered);
             let left = chat.delivered.0.saturating_sub(ack.delivered.0);
             let owed = chat.owed.min(u32::try_from(left).unwrap_or(u32::MAX));
             if owed < chat.owed && !planted!(DeliveriesNotGivenBack) {

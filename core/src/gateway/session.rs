@@ -104,6 +104,8 @@ pub(super) struct Chat {
     pub(super) upto: Seq,
     /// The last entry that was sent in this session. Own messages that were accepted in it are not sent.
     pub(super) delivered: Seq,
+    /// What the device has acknowledged in this session.
+    pub(super) acknowledged: Seq,
     /// Entries sent in this session and not acknowledged.
     pub(super) owed: u32,
     /// Whether a page of it is being read.

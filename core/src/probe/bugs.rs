@@ -217,6 +217,9 @@ bugs! {
         because "what is taken out of turn stands out of order, and counts in the window after the client was told that it is refused"
         in "storm" within 200,
         as "pipelined sends behind a refused one";
+    /// Messages that share a transaction with an earlier one that is refused for the moment are taken all the same.
+    BatchOvertakesRefused breaks [SENDER_ORDER] in "group-churn",
+        as "a batch that is answered item by item: what follows a refused message is accepted before it is sent again";
     /// Messages that wait behind one that was refused for the moment stay in line.
     QueueOvertakesRefused breaks [SENDER_ORDER] in "storm" within 400,
         as "a refused message is retried behind those that followed it";
@@ -297,6 +300,69 @@ bugs! {
     /// Contents are trimmed when the devices of one of the two people have them.
     TrimmedAfterOneSide breaks [NO_LOSS] in "retention",
         as "a clean-up that asks the sender's devices only";
+    /// The last admin leaves, and nobody becomes one.
+    NobodySucceeds breaks [GROUP_RULES] in "admin-race",
+        as "groups that nobody can manage any more";
+    /// The member with the lowest id becomes admin, not the one who has been there for longest.
+    HeirById breaks [GROUP_RULES] in "admin-race" within 400,
+        as "succession in the order in which the rows happen to come";
+    /// The last admin can give up being one.
+    LastAdminStepsDown breaks [GROUP_RULES] in "admin-race",
+        as "a rule for leaving that was not made for demotion";
+    /// Every member can remove every other.
+    AnybodyRemoves breaks [GROUP_RULES] in "group-churn",
+        as "a check of roles that only the client makes";
+    /// Who has blocked somebody can be added to a group by them.
+    AdderIsNotAskedAbout breaks [GROUP_RULES] in "group-churn" within 400,
+        as "people who are pulled into groups by those whom they have blocked";
+    /// Of several who are added at once, those who are members already are passed over and made members anew.
+    AddedAsFarAsPossible breaks [GROUP_RULES] in "group-churn",
+        as "bulk operations that are half done when one item fails";
+    /// The limit is compared with how many members there are, not with how many there will be.
+    LimitBeforeAdding breaks [GROUP_RULES] in "group-churn" within 200,
+        as "groups of 1026: a check of the count before several are added";
+    /// A message is taken whatever roster it was made for.
+    StaleRosterIsTaken breaks [GROUP_RULES] in "group-churn",
+        as "messages that are encrypted for somebody who was removed, and not for who was added";
+    /// The roster epoch counts members only: a device that is linked does not raise it.
+    EpochIsOfMembersOnly breaks [GROUP_RULES] in "group-churn",
+        as "a new phone that cannot decrypt the group until somebody joins";
+    /// Who has come back sees everything since they were first a member.
+    SeenSinceTheFirstTime breaks [VISIBILITY] in "group-churn" within 100,
+        as "history of the time between that is shown after rejoining";
+    /// Who has left reads on.
+    WhoLeftReadsOn breaks [VISIBILITY] in "group-churn",
+        as "membership that is checked when a message is sent, and not when it is fetched";
+    /// Whoever is removed or leaves is not told, if the group is small.
+    LeaverIsNotTold breaks [GROUP_RULES] in "group-churn",
+        as "groups that stay on the list of the one who was removed";
+    /// The group stays on the chat list of whoever has left it.
+    LeftButStillListed breaks [GROUP_RULES] in "group-churn",
+        as "two tables for one membership, of which one is forgotten";
+    /// Unread messages of a group are counted from its beginning, not from when the user became a member.
+    UnreadSinceTheBeginning breaks [UNREAD] in "group-churn",
+        as "a new member with nine hundred unread messages, none of which can be opened";
+    /// A job marks the first part of the members only.
+    FanOutForgetsItsPlace breaks [AT_LEAST_ONCE] in "full-group",
+        as "a cursor over the members that is lost between two runs: the same ones are always served";
+    /// A job ends although something was sent while it was under way.
+    FanOutForgetsWhatCame breaks [AT_LEAST_ONCE] in "full-group",
+        as "a queue item that is deleted although it was updated: the last message of a burst is missing";
+    /// A job passes over those who became members by the entry that it tells of.
+    FanOutSkipsTheNew breaks [AT_LEAST_ONCE] in "full-group",
+        as "people who do not learn that they were added until somebody writes";
+    /// The device by which somebody leaves a large group is not marked for what no job had marked it for yet.
+    LeaverMissesWhatCameBefore breaks [GROUP_RULES]
+        in "full-group" within 200,
+        as "a farewell that overtakes the last messages, which never come";
+    /// A device that was marked for what it had acknowledged stays marked.
+    LateMarkStays breaks [CONVERGENCE] in "full-group" within 200,
+        as "an unread dot that nothing takes away until the app is started again";
+    /// A job that has lost its gateway is left alone.
+    JobDiesWithItsGateway breaks [CONVERGENCE, NO_LOSS]
+        because "the job waits for ever, and so does who was not marked by it; which is seen first depends on who is alive"
+        in "full-group" within 100,
+        as "work that is kept in a worker's memory: a deployment loses it";
 }
 
 const _: () = {

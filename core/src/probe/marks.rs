@@ -32,6 +32,26 @@ marks! {
     ClockIsBehind;
     /// A newly linked device gets what no older device of its user has.
     NewcomerIsBehind;
+    /// A message was sent again that is known, and its sender has left the group since.
+    RetryAfterLeaving;
+    /// The last admin has left, and another member has become one.
+    HeirIsNamed;
+    /// Somebody becomes a member again.
+    MemberComesBack;
+    /// A message was made for another roster than the group has.
+    RosterIsStale;
+    /// A device is linked whose user's others lack something of a group.
+    NewcomerIsBehindInAGroup;
+    /// A page of a group's log passes over what was said while the user was no member.
+    PagePassesOver;
+    /// A job was to be carried on that is done.
+    FanOutIsDone;
+    /// Something was sent while a job was under way.
+    FanOutGoesRoundAgain;
+    /// A device was marked for what it had acknowledged.
+    MarkedAfterAcknowledging;
+    /// A job that nobody did was taken over.
+    FanOutIsTakenOver;
     /// A page of the log was asked for that is empty.
     PageIsEmpty;
     /// An opening was run again after it had been committed.
@@ -82,6 +102,8 @@ marks! {
     OlderAttemptIsRefused;
     /// Messages that waited behind a refused one were refused too.
     WaitingMessagesAreRefused;
+    /// A message stood in a batch behind one that was refused for the moment.
+    BatchIsHeldBack;
     /// A session sends faster than it may.
     SenderIsSlowedDown;
     /// A wake-up came while the session was being opened.

@@ -53,6 +53,7 @@ pub(super) fn send(
     // A retry goes before every rule: it must hear its first answer again, also after its sender has left.
     if let Some(first) = view.get(&index)? {
         mark!(RetryIsKnown);
+        mark!(RetryAfterLeaving if !view.exists(&member)?);
         let cursor = view.find(&cursor)?.map_or(Seq::START, |cursor| cursor.upto);
         let known = Reply::Sent { seq: first.seq, at: first.at, cursor, fan_out: false };
         return if first.digest == content.digest() { Ok(Decision::reply(known)) } else { Err(Reject::MessageIdReused.into()) };
@@ -84,7 +85,8 @@ fn message(view: &mut View, wish: &Wish, group: &Group, member: Member, roster: 
     if group.settings.admins_post && !member.admin {
         return Err(Reject::NotAdmin.into());
     }
-    if roster != group.epoch {
+    if roster != group.epoch && !planted!(StaleRosterIsTaken) {
+        mark!(RosterIsStale);
         return Err(Reject::StaleRoster { epoch: group.epoch }.into());
     }
     let mut events = vec![];
@@ -180,7 +182,10 @@ fn append(view: &mut View, wish: &Wish, entry: Entry, told: &Told, events: &mut 
     let (seq, at, digest) = (before.seq.next(), now.max(before.at), content.digest());
     let chain = chain::link(&before.chain, seq, from, id, at, &digest);
     let (Told::All(devices) | Told::Some(devices)) = told;
-    let devices = devices.iter().copied().filter(|device| *device != from).collect();
+    // The sending device has what it sent. If its user ceases to be a member of a large group by it, no job marks it any more for what stands
+    // before that.
+    let has = matches!(told, Told::All(_)) || planted!(LeaverMissesWhatCameBefore);
+    let devices = devices.iter().copied().filter(|device| *device != from || !has).collect();
     events.push(Event::MessageSent(MessageSent {
         conversation,
         seq,

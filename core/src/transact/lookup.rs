@@ -80,7 +80,7 @@ pub(super) fn list_chats(view: &mut View, user: UserId, after: Option<Conversati
 fn answered(view: &mut View, conversation: ConversationId, user: UserId) -> Result<Seq, Stop> {
     let sent = view.find(&rows::sent(conversation, user))?.map_or(Seq::START, |Counter(sent)| Seq(sent));
     let joined = view.find(&rows::member(conversation, user))?.map_or(Seq::START, |member| member.joined);
-    Ok(sent.max(Seq(joined.0.saturating_sub(1))))
+    Ok(if planted!(UnreadSinceTheBeginning) { sent } else { sent.max(Seq(joined.0.saturating_sub(1))) })
 }
 
 /// Whether the tally at the position that was read must be looked up.

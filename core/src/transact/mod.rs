@@ -72,14 +72,26 @@ pub fn transact(snapshot: &mut dyn Snapshot, batch: &Batch) -> Result<Commit<Out
     let mut view = View::new(snapshot);
     let mut events = Vec::new();
     let mut replies = Vec::with_capacity(batch.commands.len());
+    let mut held = Vec::new();
     for (nth, command) in batch.commands.iter().enumerate() {
         view.turn(nth);
-        // After a missing row the rest goes on all the same: it finds out what else is missing, so that one round fetches it all.
-        match carry_out(&mut view, batch.now, command, &mut events) {
-            Ok(reply) => replies.push(reply),
-            Err(Stop::Reject(reject)) => replies.push(Err(reject)),
-            Err(Stop::Missing) => {}
+        let sender = command.sender();
+        if sender.is_some_and(|sender| held.contains(&sender)) {
+            mark!(BatchIsHeldBack);
+            replies.push(Err(Reject::Superseded));
+            continue;
         }
+        // After a missing row the rest goes on all the same: it finds out what else is missing, so that one round fetches it all.
+        let reply = match carry_out(&mut view, batch.now, command, &mut events) {
+            Ok(reply) => reply,
+            Err(Stop::Reject(reject)) => Err(reject),
+            Err(Stop::Missing) => continue,
+        };
+        // What a device has sent after a message that is refused for the moment must not overtake it.
+        if reply.as_ref().is_err_and(|reject| reject.is_for_now()) && !planted!(BatchOvertakesRefused) {
+            held.extend(sender);
+        }
+        replies.push(reply);
     }
     let (writes, damaged) = view.finish()?;
     assert_eq!(replies.len(), batch.commands.len(), "every command has its reply once nothing is missing");

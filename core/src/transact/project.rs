@@ -87,7 +87,9 @@ fn of_group(view: &mut View, event: &Event) {
         Event::RoleChanged { conversation, user, member } => view.set(&rows::member(*conversation, *user), member),
         Event::MemberGone { conversation, user } => {
             view.clear(rows::member(*conversation, *user).key);
-            view.clear(rows::chat(*user, *conversation).key);
+            if !planted!(LeftButStillListed) {
+                view.clear(rows::chat(*user, *conversation).key);
+            }
             view.add(&rows::group_count(*user), u64::MAX);
         }
         Event::PastMemberChanged { conversation, user, past } => view.set(&rows::past_member(*conversation, *user), past),

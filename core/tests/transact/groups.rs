@@ -29,6 +29,18 @@ fn people(world: &mut World, asker: DeviceId) -> Vec<(u64, bool)> {
 }
 
 #[test]
+fn nothing_overtakes_a_message_of_the_same_device_that_is_refused_for_the_moment_in_the_same_transaction() {
+    let (mut world, [ann, ben, _]) = three();
+    let rename = |name: &str| change(ann, name, &Change::Renamed { name: name.into() });
+    let answers = world.batch([say(ann, "stale", 7), rename("overtakes"), change(ben, "ben's", &Change::Renamed { name: "ben's".into() })]);
+    assert_eq!(answers[..2], [Err(Reject::StaleRoster { epoch: 1 }), Err(Reject::Superseded)]);
+    assert!(matches!(answers[2], Ok(Reply::Sent { seq: Seq(2), .. })), "another device's is none of its business: {answers:?}");
+    let answers = world.batch([say(ann, "stale", 1), rename("overtakes")]);
+    assert!(matches!(answers[..], [Ok(Reply::Sent { seq: Seq(3), .. }), Ok(Reply::Sent { seq: Seq(4), .. })]), "{answers:?}");
+    world.prove();
+}
+
+#[test]
 fn its_creator_is_the_first_admin_and_everybody_is_told() {
     let (mut world, [ann, ben, cid]) = three();
     assert_eq!(people(&mut world, ben), [(1, true), (2, false), (3, false)]);
@@ -327,6 +339,22 @@ fn in_a_large_group_who_is_removed_is_told_at_once_and_who_joins_later_is_not_to
     assert_eq!(world.read(last, None), Ok(vec![1, 2]));
     assert_eq!(world.behind(last), Some(2));
     assert_eq!(world.read(new, None), Ok(vec![3, 4]));
+    world.prove();
+}
+
+#[test]
+fn who_leaves_a_large_group_is_marked_for_what_no_job_had_marked_them_for_yet() {
+    let (mut world, ann, people) = crowd(20);
+    world.fan_out();
+    let leaver = people[19];
+    world.has(leaver, 1).unwrap();
+    world.say(ann, "two").unwrap();
+    world.change(leaver, "three", &Change::Left).unwrap();
+    world.fan_out();
+    assert_eq!(world.behind(leaver), Some(3));
+    assert_eq!(world.read(leaver, None), Ok(vec![2, 3]));
+    world.has(leaver, 3).unwrap();
+    assert_eq!(world.behind(leaver), None);
     world.prove();
 }
 

@@ -49,6 +49,17 @@ pub(crate) const KEYS: &[Key] = &[
     key("description", "What it is for, in one sentence", Field::Text(|it| &mut it.description)),
     key("users", "People", Field::Bounds(2..=64, |it| &mut it.users)),
     key("devices", "Devices of each", Field::Bounds(1..=limits::DEVICES_PER_USER as u64, |it| &mut it.devices)),
+    key(
+        "crowd",
+        "People who have an account and a device that is never there: members for large groups",
+        Field::Bounds(0..=limits::GROUP_MEMBERS as u64, |it| &mut it.crowd),
+    ),
+    key("groups", "Groups that people make, at most", Field::Bounds(1..=64, |it| &mut it.groups)),
+    key(
+        "group_members",
+        "Members besides its creator with which a group is made; as many as there are people, if those are fewer",
+        Field::Bounds(0..=limits::GROUP_MEMBERS as u64 - 1, |it| &mut it.group_members),
+    ),
     key("gateways", "Places at which gateways run", Field::Bounds(1..=32, |it| &mut it.gateways)),
     key("trouble_ms", "How long things go wrong, in virtual milliseconds", Field::Bounds(1_000..=30 * DAY_MS, |it| &mut it.trouble_ms)),
     key(

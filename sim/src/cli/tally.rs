@@ -164,7 +164,9 @@ impl Tally {
             inert.then(|| format!("{kind} was on in {} runs, offered {} times, and never fired", count.configured, count.offered))
         });
         let oracles = Oracle::ALL.into_iter().filter_map(|oracle| {
-            let inert = self.seeds >= INERT_SEEDS && self.oracles[oracle as usize] == 0;
+            // Where nobody makes a group there is nothing to be said of one.
+            let asked = oracle != Oracle::GroupRules || self.work.groups > 0;
+            let inert = asked && self.seeds >= INERT_SEEDS && self.oracles[oracle as usize] == 0;
             inert.then(|| format!("{} compared nothing in {} runs", oracle.name(), self.seeds))
         });
         let empty = (self.empty * 4 > self.seeds).then(|| format!("nothing was delivered in {} of {} runs", self.empty, self.seeds));
@@ -181,13 +183,14 @@ impl Tally {
 }
 
 fn add_work(sum: &mut Work, work: &Work) {
-    let Work { written, accepted, stored, commits, conflicts, sessions } = work;
+    let Work { written, accepted, stored, commits, conflicts, sessions, groups } = work;
     sum.written += written;
     sum.accepted += accepted;
     sum.stored += stored;
     sum.commits += commits;
     sum.conflicts += conflicts;
     sum.sessions += sessions;
+    sum.groups += groups;
 }
 
 /// What failures have in common that are probably the same: the oracle, and what it says without numbers and names.

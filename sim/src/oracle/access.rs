@@ -5,9 +5,10 @@
 
 use super::{Oracle, Oracles};
 use crate::store::Version;
+use doubletick_core::change::Change;
 use doubletick_core::command::{Command, Reply};
 use doubletick_core::frame::{Presence, Privacy, UserList};
-use doubletick_core::id::{MessageId, UserId};
+use doubletick_core::id::{ConversationId, MessageId, UserId};
 use doubletick_core::transact::{Batch, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,11 +82,17 @@ impl Oracles {
                     self.access.privacy.insert(*user, *privacy);
                     self.access.changed.insert(*user, version);
                 }
-                (Command::Send { from, conversation, id, .. }, Ok(Reply::Sent { .. })) if sent.insert(*id) && self.is_new(*id) => {
+                (Command::Send { from, conversation, id, content, .. }, Ok(Reply::Sent { .. })) if sent.insert(*id) && self.is_new(*id) => {
                     if let Some(peer) = conversation.peer(from.user) {
                         let blocked = self.access.blocked(from.user, peer);
                         self.compare(Oracle::Visibility, !blocked, || {
                             format!("{id} of {from} was taken, and one of {} and {peer} has blocked the other", from.user)
+                        });
+                    }
+                    if let (ConversationId::Group(_), Ok(Some(change))) = (conversation, Change::of(content)) {
+                        let blocked = change.added().iter().find(|user| self.access.blocks.contains(&(**user, from.user)));
+                        self.compare(Oracle::GroupRules, blocked.is_none(), || {
+                            format!("{from} has made {blocked:?} a member of {conversation}, who has blocked them")
                         });
                     }
                 }

@@ -19,6 +19,7 @@ pub(super) struct Names(Vec<ConversationId>);
 pub(crate) struct Session {
     names: Names,
     sends: BTreeMap<RequestId, ConversationId>,
+    fetches: BTreeMap<RequestId, ConversationId>,
     /// Up to where each conversation has come in this session, without a gap from what was acknowledged before.
     reached: BTreeMap<ConversationId, Seq>,
 }
@@ -53,6 +54,10 @@ impl Oracles {
             && let Some(conversation) = watched.session.names.resolve(*to)
         {
             watched.session.sends.insert(*request, conversation);
+        } else if let ClientFrame::Fetch { request, of, .. } = frame
+            && let Some(conversation) = watched.session.names.resolve(*of)
+        {
+            watched.session.fetches.insert(*request, conversation);
         }
     }
 
@@ -66,12 +71,17 @@ impl Oracles {
             && let (Some(first), Some(last)) = (entries.first(), entries.last())
         {
             self.delivered(device, conversation, first.seq, last.seq);
+            entries.iter().for_each(|entry| self.is_for(device, conversation, entry.seq));
+        } else if let ServerFrame::Page { request, entries, .. } = frame
+            && let Some(conversation) = watched.session.fetches.remove(request)
+        {
+            entries.iter().for_each(|entry| self.is_for(device, conversation, entry.seq));
         } else if let ServerFrame::Accepted { request, of, seq, .. } = frame {
             of.and_then(|of| watched.session.names.resolve(of));
             if let Some(conversation) = watched.session.sends.remove(request) {
                 // The server need not send a device its own message if that is the very next one.
                 let reached = self.reached(device, conversation);
-                if *seq == reached.unwrap_or_default().next() {
+                if Some(*seq) == self.after(device, conversation, reached.unwrap_or_default()) {
                     self.devices[device as usize].session.reached.insert(conversation, *seq);
                 }
             }
@@ -85,18 +95,30 @@ impl Oracles {
         let watched = &self.devices[device as usize];
         // What it has acknowledged in this session, from before it, goes on from there too.
         let reached = watched.session.reached.get(&conversation).max(watched.acknowledged.get(&conversation)).copied();
-        let from_the_start = self.model.first_after(conversation, watched.linked_at) == Seq::START.next();
-        reached.or(from_the_start.then_some(Seq::START))
+        reached.or_else(|| self.there_from(device, conversation))
+    }
+
+    /// The next position after one that is for a device, or will be.
+    fn after(&self, device: u32, conversation: ConversationId, seq: Seq) -> Option<Seq> {
+        self.next_for(conversation, self.user_of(device)?, seq)
+    }
+
+    /// The next position that a device must be sent: it need not be sent what it has sent itself, also where the answer to that was lost.
+    fn next_owed(&self, device: u32, conversation: ConversationId, reached: Seq) -> Seq {
+        let own = self.devices[device as usize].id;
+        let mut next = self.after(device, conversation, reached);
+        while let Some(seq) = next.filter(|seq| own.is_some() && self.model.sender_at(conversation, *seq) == own) {
+            next = self.after(device, conversation, seq);
+        }
+        next.unwrap_or(Seq(u64::MAX))
     }
 
     fn delivered(&mut self, device: u32, conversation: ConversationId, first: Seq, last: Seq) {
         let lies = self.user_of(device).is_some_and(|user| self.liars.contains(&user));
-        // A device need not be sent what it has sent itself, also where the answer to that was lost.
-        let own = self.devices[device as usize].id;
-        let reached = self.reached(device, conversation).map(|reached| self.model.past_those_of(conversation, reached, own));
-        if let Some(reached) = reached.filter(|_| !lies) {
-            self.compare(Oracle::AtLeastOnce, first <= reached.next(), || {
-                format!("device {device} was sent {conversation} from {first} on, and {reached} is the last that it has acknowledged or was sent before")
+        let owed = self.reached(device, conversation).map(|reached| self.next_owed(device, conversation, reached));
+        if let Some(owed) = owed.filter(|_| !lies) {
+            self.compare(Oracle::AtLeastOnce, first <= owed, || {
+                format!("device {device} was sent {conversation} from {first} on, and {owed} is the next after what it has acknowledged or was sent before")
             });
         }
         let reached = &mut self.devices[device as usize].session.reached;
@@ -116,7 +138,9 @@ impl Oracles {
         let stored = watched.stored.get(&conversation).copied();
         // Where a newcomer begins is not its own word: it needs nothing that another device of its user has.
         let begins = before.is_none() && !watched.acknowledged.contains_key(&conversation);
-        let right = if begins { self.covered(device.user, conversation, upto) } else { stored >= Some(upto) };
+        let has = |stored| if conversation.pair().is_some() { stored } else { self.reach(conversation, device.user, stored) };
+        let right =
+            if begins { self.covered(device.user, conversation, upto) } else { stored.map(has) >= Some(upto) || before == Some(upto) };
         self.compare(Oracle::AtLeastOnce, right, || {
             format!("the store takes device {nth} to have {conversation} up to {upto}: it has stored {stored:?}")
         });
@@ -130,7 +154,12 @@ impl Oracles {
             return;
         }
         let cursor = self.cursors.get(&(device, conversation)).copied().unwrap_or_default();
-        let owed = self.model.last_where(conversation, Seq(u64::MAX), |sender| sender != device);
+        // A job that is not done marks it again.
+        if self.due.contains_key(&conversation) {
+            return;
+        }
+        let last = self.times_of(conversation, device.user).last().map_or(Seq::START, |(_, last)| *last);
+        let owed = self.model.last_where(conversation, last, |sender| sender != device);
         self.compare(Oracle::AtLeastOnce, owed <= cursor, || {
             format!("nothing marks any more that {owed} of {conversation} waits for {device}, whose cursor is {cursor}")
         });

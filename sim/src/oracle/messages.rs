@@ -10,7 +10,8 @@ impl Oracles {
     /// Somebody has written a message.
     pub(crate) fn written(&mut self, device: u32, conversation: ConversationId, id: MessageId, content: &Content) {
         let Some(sender) = self.devices[device as usize].id else { return };
-        let order = self.messages.iter().rev().find(|message| message.device == device && message.conversation == conversation);
+        let same = |message: &&Message| message.device == device && message.conversation == conversation && !message.follows;
+        let order = self.messages.iter().rev().find(same);
         let order = order.map_or(0, |message| message.order + 1);
         self.by_id.insert(id, self.messages.len() as u32);
         self.messages.push(Message {
@@ -24,7 +25,8 @@ impl Oracles {
             seq: None,
             told: false,
             refused: None,
-            turned_away: false,
+            turned_away: Vec::new(),
+            follows: false,
         });
     }
 
@@ -64,7 +66,8 @@ impl Oracles {
         let peer = conversation.peer(sender);
         let blocked = peer.is_some_and(|peer| self.blocks.contains(&(sender, peer)) || self.blocks.contains(&(peer, sender)));
         let removed = self.devices[device as usize].removed;
-        let right = (reject == Reject::NotAllowed && blocked) || (reject == Reject::DeviceRemoved && removed);
+        let told_so = conversation.pair().is_none() && self.messages[nth as usize].turned_away.contains(&reject);
+        let right = told_so || (reject == Reject::NotAllowed && blocked) || (reject == Reject::DeviceRemoved && removed);
         self.compare(Oracle::NoLoss, right, || format!("{id} was refused for ever: {reject:?}"));
         self.compare(Oracle::Dedup, !told && seq.is_none(), || format!("{id} was refused for ever, and stands in the log"));
     }
@@ -79,7 +82,8 @@ impl Oracles {
         self.compare(Oracle::TotalOrder, there == Some(nth), || {
             format!("{id} is said to stand at {seq} of {conversation}: there stands {there:?}")
         });
-        if self.messages[nth as usize].turned_away || self.liars.contains(&self.messages[nth as usize].sender.user) {
+        let it = &self.messages[nth as usize];
+        if it.follows || !it.turned_away.is_empty() || self.liars.contains(&it.sender.user) {
             return;
         }
         let sent = self.sent.entry((device, conversation)).or_default();
@@ -120,6 +124,7 @@ impl Oracles {
             format!("device {device} got {id} at {seq} of {conversation}, and what it says was not kept until then")
         });
         self.same_message(device, conversation, nth, delivery);
+        self.is_for(device, conversation, seq);
         if let Some(removed_at) = self.devices[device as usize].removed_at {
             let at = self.model.committed_at(conversation, seq);
             self.compare(Oracle::Visibility, at.is_some_and(|at| at <= removed_at), || {
@@ -136,22 +141,43 @@ impl Oracles {
         if again {
             return;
         }
-        let linked_at = self.devices[device as usize].linked_at;
-        let from_the_start = self.model.first_after(conversation, linked_at) == Seq::START.next();
+        let Some(user) = self.user_of(device) else { return };
         let follows = match before {
-            Some(before) => seq == before.next(),
-            None => !from_the_start || seq == Seq::START.next(),
+            Some(before) => Some(seq) == self.next_for(conversation, user, before),
+            None => self.there_from(device, conversation).is_none_or(|before| seq == before.next()),
         };
         self.compare(Oracle::TotalOrder, follows, || {
             format!("device {device} stored {seq} of {conversation} after {before:?}: something is missing between")
         });
     }
 
+    /// The position before the first that is for a device, if it was there from the start. One that came later may come in anywhere.
+    pub(super) fn there_from(&self, device: u32, conversation: ConversationId) -> Option<Seq> {
+        let watched = &self.devices[device as usize];
+        let first = self.next_for(conversation, watched.id?.user, Seq::START)?;
+        let there = self.model.first_after(conversation, watched.linked_at) <= first;
+        there.then_some(Seq(first.0 - 1))
+    }
+
+    /// A device is given what stands at a position.
+    pub(super) fn is_for(&mut self, device: u32, conversation: ConversationId, seq: Seq) {
+        let watched = &self.devices[device as usize];
+        let Some(id) = watched.poses_as.or(watched.id).filter(|_| conversation.pair().is_none()) else { return };
+        let right = self.is_within(conversation, id, seq);
+        self.compare(Oracle::Visibility, right, || format!("device {device} was given {seq} of {conversation}, which is not for it"));
+    }
+
     /// What a device got is what was written, and is said to be by whom it is.
     fn same_message(&mut self, device: u32, conversation: ConversationId, nth: u32, delivery: &Delivery) {
         let Some(to) = self.devices[device as usize].id else { return };
         let message = &self.messages[nth as usize];
-        let from = if message.sender.user == to.user { Sender::Own(message.sender.serial) } else { Sender::Peer(message.sender.serial) };
+        let from = if message.sender.user == to.user {
+            Sender::Own(message.sender.serial)
+        } else if conversation.pair().is_some() {
+            Sender::Peer(message.sender.serial)
+        } else {
+            Sender::Member(message.sender)
+        };
         let gone = delivery.body.as_ref().is_some_and(|body| body.kind == TRIMMED);
         let body = gone || message.content.body_for(to) == delivery.body.as_ref();
         let same = message.conversation == conversation && body && from == delivery.from;

@@ -18,8 +18,8 @@ pub enum Oracle {
     SenderOrder,
     /// A message has one position for ever.
     Dedup,
-    /// Only the two users' devices ever get a message, nobody gets one from whom they have blocked, and presences are shown to those who
-    /// may see them.
+    /// Only the two users' devices ever get a message, and in a group those of its members, of their times as members; nobody gets one from whom
+    /// they have blocked, and presences are shown to those who may see them.
     Visibility,
     /// Watermarks are true, and never go back.
     ReceiptTruth,
@@ -33,11 +33,14 @@ pub enum Oracle {
     Bounded,
     /// Once faults stop, everything reaches its final state within a bounded time.
     Convergence,
+    /// A group has an admin, the right one succeeds the last, and only who may do something does it; its rows say what its log says, and an
+    /// entry is for the devices of its roster.
+    GroupRules,
 }
 
 impl Oracle {
     /// Every oracle, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NoLoss,
         Self::AtLeastOnce,
         Self::VisibleOnce,
@@ -51,6 +54,7 @@ impl Oracle {
         Self::LogProof,
         Self::Bounded,
         Self::Convergence,
+        Self::GroupRules,
     ];
 
     /// The name by which documents and reports know it.
@@ -69,6 +73,7 @@ impl Oracle {
             Self::LogProof => "LOG_PROOF",
             Self::Bounded => "BOUNDED",
             Self::Convergence => "CONVERGENCE",
+            Self::GroupRules => "GROUP_RULES",
         }
     }
 }
@@ -77,6 +82,8 @@ mod access;
 mod again;
 mod drain;
 mod flow;
+mod group_rules;
+mod groups;
 mod messages;
 mod model;
 mod news;
@@ -99,6 +106,8 @@ use doubletick_core::time::Timestamp;
 use doubletick_core::verify::Proved;
 use drain::Stop;
 pub(crate) use flow::Flow;
+use group_rules::Changes;
+use groups::Group;
 use model::Model;
 use news::News;
 use presence::{Heard, Seen};
@@ -143,6 +152,15 @@ pub(crate) struct Oracles {
     seen: BTreeMap<(u32, UserId), Seen>,
     /// Gateways that are stopping in order, and those whom they have sent away.
     stops: BTreeMap<u32, Stop>,
+    /// Every group as its log adds up to it.
+    groups: BTreeMap<ConversationId, Group>,
+    /// When each device was linked, in the world's time.
+    linked: BTreeMap<DeviceId, u64>,
+    /// For which roster epochs the messages were made that the transaction at hand takes into groups.
+    rosters: BTreeMap<(ConversationId, MessageId), u64>,
+    /// Up to where jobs are to mark the devices of large groups.
+    due: BTreeMap<ConversationId, Seq>,
+    changes: Changes,
     parted: BTreeMap<(u32, ConnId), Timestamp>,
     access: Access,
     watching: Watching,
@@ -190,9 +208,11 @@ pub(crate) struct Message {
     /// Its acceptance was told to its sender.
     pub(crate) told: bool,
     pub(crate) refused: Option<Reject>,
-    /// It was refused for a block once, whether its sender heard of that or not. Sent again after the block was lifted, it stands where it
-    /// then comes to stand: it is not held to its turn.
-    turned_away: bool,
+    /// Why it was refused for ever, whether its sender heard of that or not. Sent again when it may be taken, it stands where it then comes
+    /// to stand: it is not held to its turn.
+    turned_away: Vec<Reject>,
+    /// Nobody wrote it: another entry has brought it about.
+    follows: bool,
 }
 
 impl Watched {
@@ -253,9 +273,10 @@ impl Oracles {
         self.compare(Oracle::Visibility, same == 1, || format!("two devices are called {id}"));
     }
 
-    /// The linked devices of both people.
+    /// The linked devices of both people, or of a group's members.
     pub(crate) fn devices_of(&self, conversation: ConversationId) -> Vec<DeviceId> {
-        self.devices.iter().filter_map(|device| device.id).filter(|id| conversation.may_include(id.user)).collect()
+        let takes_part = |user| self.groups.get(&conversation).map_or(conversation.may_include(user), |group| group.is_member(user));
+        self.devices.iter().filter_map(|device| device.id).filter(|id| takes_part(id.user)).collect()
     }
 
     /// A hostile device greets with the name and token of another, or as itself.
@@ -286,7 +307,7 @@ impl Oracles {
     /// A device is told something about a conversation.
     pub(crate) fn told_of(&mut self, device: u32, conversation: ConversationId) {
         let id = self.devices[device as usize].id;
-        let takes_part = id.is_some_and(|id| conversation.may_include(id.user));
+        let takes_part = id.is_some_and(|id| self.took_part(conversation, id.user));
         self.compare(Oracle::Visibility, takes_part, || {
             format!("device {device} was told of {conversation}, in which its user takes no part")
         });

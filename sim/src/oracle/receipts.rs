@@ -50,6 +50,8 @@ impl Oracles {
             return;
         }
         let has = self.has.get(&(user, conversation)).copied().unwrap_or_default();
+        // What is not for the user needs nobody to have it.
+        let has = if conversation.pair().is_some() { has } else { self.reach(conversation, user, has) };
         let shown = self.shown.get(&(user, conversation)).copied().unwrap_or_default();
         self.compare(Oracle::ReceiptTruth, delivered <= has && read <= shown, || {
             format!("{where_from} that {user} has {conversation} up to {delivered} and read it up to {read}: it is {has} and {shown}")

@@ -16,6 +16,9 @@ enum Kind {
     InConversation,
     /// Of an account, a session, a lease or a watch.
     Place,
+    Group,
+    OfList,
+    Job,
     LastSeen,
     OfDevice,
     Device,
@@ -25,12 +28,16 @@ enum Kind {
 fn kind(key: &Key) -> Option<Kind> {
     let bytes = key.as_bytes();
     match (bytes.first()?, bytes.len()) {
-        // Receipts and log entries; heads are shorter, index rows longer.
+        // Receipts, log entries and members; heads are shorter, index rows longer.
         (0x10, 27) => Some(Kind::InConversation),
+        (0x10, 19) if bytes[18] == 4 => Some(Kind::Group),
+        (0x20, 27) if bytes[9] == 1 && bytes[10] == 2 => Some(Kind::OfList),
         (0x20, 10) if bytes[9] == 4 => Some(Kind::LastSeen),
-        (0x20, 10) | (0x80 | 0x82 | 0x83, _) => Some(Kind::Place),
+        (0x20, 10) if bytes[9] == 0 => Some(Kind::Place),
+        (0x80 | 0x82 | 0x83, _) => Some(Kind::Place),
         (0x30, 29) => Some(Kind::OfDevice),
         (0x30, 12) => Some(Kind::Device),
+        (0x50, 19) if bytes[1] == 0 => Some(Kind::Job),
         (0x81, _) if bytes.get(9) == Some(&2) => Some(Kind::Wake),
         _ => None,
     }
@@ -64,7 +71,17 @@ impl Oracles {
                 (Kind::OfDevice, Place::Cursor(device, conversation), Some(value)) => {
                     self.cursor_moved(*device, *conversation, value);
                 }
+                (Kind::InConversation, Place::Member(conversation, user), _) | (Kind::OfList, Place::Chat(user, conversation), _) => {
+                    self.group_row(*conversation, Some(*user));
+                }
+                (Kind::Group, Place::Group(conversation), _) => self.group_row(*conversation, None),
+                (Kind::OfDevice, Place::Dirty(device, conversation), Some(value)) if conversation.pair().is_none() => {
+                    self.marked(*device, *conversation, value);
+                }
+                (Kind::Job, Place::FanOutDue(conversation), value) => self.job_moved(store, *conversation, value),
+                (Kind::Device, Place::Device(device), Some(_)) => self.device_row(*device, true, now),
                 (Kind::Device, Place::Device(device), None) => {
+                    self.device_row(*device, false, now);
                     if let Some(nth) = self.nth_of(*device) {
                         self.devices[nth as usize].removed_at = Some(now);
                     }
@@ -88,6 +105,7 @@ impl Oracles {
             }
         }
         self.watchers_told(store, &saw, &touched);
+        self.judge_groups(store);
         // Last, because a mark is judged by the cursor that was committed with it.
         for (key, _, place) in &written {
             if let Place::Dirty(device, conversation) = place
@@ -136,13 +154,14 @@ impl Oracles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use doubletick_core::id::{ConversationId, GatewayId, MessageId, Seq, SessionEpoch};
+    use doubletick_core::id::{ConversationId, GatewayId, GroupId, MessageId, Seq, SessionEpoch};
 
     #[test]
     fn exactly_the_rows_of_interest_are_told_apart_from_the_others() {
         let (user, other, gateway) = (UserId(7), UserId(0x0404_0404_0404_0404), GatewayId(9));
         let device = DeviceId { user, serial: 0x0404 };
         let chat = ConversationId::direct(user, other).unwrap();
+        let group = ConversationId::Group(GroupId([4; 16]));
         let wake = |topic| rows::wake(gateway, device, topic).key;
         for (expected, key) in [
             (Some(Kind::InConversation), rows::log(chat, Seq(1)).key),
@@ -158,6 +177,12 @@ mod tests {
             (None, rows::contact(user, other).key),
             (None, rows::block(user, other).key),
             (None, rows::chat(user, chat).key),
+            (Some(Kind::OfList), rows::chat(user, group).key),
+            (Some(Kind::Group), rows::group(group).key),
+            (Some(Kind::InConversation), rows::member(group, user).key),
+            (Some(Kind::Job), rows::fan_out_due(group).key),
+            (None, rows::fan_out(group).key),
+            (None, rows::group_count(other).key),
             (Some(Kind::OfDevice), rows::dirty(device, chat).key),
             (Some(Kind::OfDevice), rows::cursor(device, chat).key),
             (Some(Kind::Device), rows::device(device).key),

@@ -73,7 +73,8 @@ impl World<'_> {
             .or_else(|| self.untold())
             .or_else(|| self.unticked())
             .or_else(|| self.misshown())
-            .or_else(|| self.left_behind());
+            .or_else(|| self.left_behind())
+            .or_else(|| self.unmarked());
         if unsettled.is_none() {
             self.oracles.counts[Oracle::Convergence as usize] += 1;
         }
@@ -231,6 +232,13 @@ impl World<'_> {
         }
         self.oracles.counts[Oracle::Presence as usize] += compared;
         wrong.map(|detail| (Oracle::Presence, detail))
+    }
+
+    /// No job waits that is to mark the devices of a group.
+    fn unmarked(&mut self) -> Unsettled {
+        self.oracles.counts[Oracle::Convergence as usize] += 1;
+        let waits = self.oracles.jobs().next()?;
+        Some((Oracle::Convergence, format!("the devices of {waits} are still to be marked, and no gateway does it")))
     }
 
     /// What lives and dies with a gateway is gone with it, and every session in the store is one that a living gateway holds.

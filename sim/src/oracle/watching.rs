@@ -58,6 +58,12 @@ impl Oracles {
         self.watching.of(user).map(|(device, _)| device.user).collect()
     }
 
+    /// The devices that belong to a user.
+    pub(super) fn linked_to(&self, user: UserId) -> impl Iterator<Item = DeviceId> + '_ {
+        let serials = self.watching.linked.get(&user).into_iter().flatten();
+        serials.map(move |serial| DeviceId { user, serial: *serial })
+    }
+
     /// A gateway was told that a session is open.
     pub(super) fn opening_told(&mut self, gateway: GatewayId) {
         self.watching.holds.insert(gateway);

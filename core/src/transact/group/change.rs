@@ -42,6 +42,7 @@ pub(super) fn carry_out(view: &mut View, wish: &Wish, group: Group, member: Memb
         Change::Removed { .. } | Change::RoleSet { .. } | Change::SettingsSet { .. } => true,
         Change::Created { .. } | Change::Left => false,
     };
+    let admins_only = admins_only && !planted!(AnybodyRemoves if matches!(change, Change::Removed { .. }) && !member.admin);
     if admins_only && !member.admin {
         return Err(Reject::NotAdmin.into());
     }
@@ -77,16 +78,19 @@ fn add(view: &mut View, wish: &Wish, group: Group, users: &[UserId]) -> Result<D
     let places: Vec<_> = users.iter().map(|user| (rows::member(conversation, *user), rows::past_member(conversation, *user))).collect();
     view.need(&places.iter().flat_map(|(member, past)| [member.key, past.key]).collect::<Vec<Key>>())?;
     for (member, _) in &places {
-        if view.exists(member)? {
+        if view.exists(member)? && !planted!(AddedAsFarAsPossible) {
             return Err(Reject::AlreadyMember.into());
         }
     }
     let members = group.members + users.len() as u32;
-    if members > group.settings.limit {
+    if members > group.settings.limit && !planted!(LimitBeforeAdding if group.members < group.settings.limit) {
         return Err(Reject::GroupFull { limit: group.settings.limit }.into());
     }
     may_be_added(view, wish.from.user, users)?;
     let mut events = vec![];
+    for (_, past) in &places {
+        mark!(MemberComesBack if view.exists(past)?);
+    }
     for user in users {
         events.extend(past_with_room(view, conversation, *user)?);
     }
@@ -105,7 +109,7 @@ fn may_be_added(view: &mut View, by: UserId, users: &[UserId]) -> Result<(), Sto
     view.need(&keys.collect::<Vec<Key>>())?;
     for user in users {
         view.get(&rows::account(*user))?.ok_or(Reject::UnknownUser)?;
-        if view.exists(&rows::block(*user, by))? {
+        if view.exists(&rows::block(*user, by))? && !planted!(AdderIsNotAskedAbout) {
             return Err(Reject::NotAllowed.into());
         }
     }
@@ -159,7 +163,8 @@ fn leave(view: &mut View, wish: &Wish, group: Group, member: Member) -> Result<D
     let (conversation, user) = (wish.conversation, wish.from.user);
     let mut events = ends(view, wish, user, member)?;
     let mut group = without(group, member);
-    let headless = group.admins == 0 && group.members > 0;
+    let headless = group.admins == 0 && group.members > 0 && !planted!(NobodySucceeds);
+    mark!(HeirIsNamed if headless);
     let heir = if headless { longest_standing(view, conversation, user)? } else { None };
     let told = tell_rest(view, conversation, &group, user)?;
     if heir.is_some() {
@@ -203,7 +208,8 @@ fn tell_rest(view: &mut View, conversation: ConversationId, group: &Group, gone:
     if group.members > limits::SYNCHRONOUS_FAN_OUT {
         return Ok(Told::Some(devices_of_users(view, &[gone])?));
     }
-    let users = members_of(view, conversation, limits::SYNCHRONOUS_FAN_OUT + 1)?;
+    let mut users = members_of(view, conversation, limits::SYNCHRONOUS_FAN_OUT + 1)?;
+    users.retain(|user| !planted!(LeaverIsNotTold if *user == gone));
     Ok(Told::All(devices_of_users(view, &users)?))
 }
 
@@ -225,14 +231,15 @@ fn ends(view: &mut View, wish: &Wish, user: UserId, member: Member) -> Result<Ve
 fn longest_standing(view: &mut View, conversation: ConversationId, but: UserId) -> Result<Option<(UserId, Member)>, Stop> {
     let members = members_of_page(view, conversation, None, limits::GROUP_MEMBERS)?;
     let members = members.into_iter().filter_map(|(user, member)| Some((user, member?)));
-    Ok(members.filter(|(user, _)| *user != but).min_by_key(|(user, member)| (member.joined, *user)))
+    let members = members.filter(|(user, _)| *user != but);
+    Ok(members.min_by_key(|(user, member)| (if planted!(HeirById) { Seq::START } else { member.joined }, *user)))
 }
 
 fn set_role(view: &mut View, wish: &Wish, mut group: Group, user: UserId, admin: bool) -> Result<Decision, Stop> {
     let conversation = wish.conversation;
     let Some(member) = view.get(&rows::member(conversation, user))? else { return Err(Reject::NoSuchMember.into()) };
     group.admins = group.admins + u32::from(admin) - u32::from(member.admin);
-    if group.admins == 0 {
+    if group.admins == 0 && !planted!(LastAdminStepsDown) {
         return Err(Reject::LastAdmin.into());
     }
     let told = tell(view, conversation, group.members, &[])?;

@@ -25,6 +25,7 @@ pub(crate) fn linked(view: &mut View, device: DeviceId) -> Result<Vec<Event>, St
         let upto = delivered.max(Seq(member.joined.0.saturating_sub(1))).min(head.seq);
         events.push(Event::CursorMoved { device, conversation, upto, caught_up: false });
         if upto < head.seq {
+            mark!(NewcomerIsBehindInAGroup);
             events.push(Event::MarkedBehind { conversation, upto: head.seq, devices: vec![device], entry: None });
         }
     }
@@ -47,7 +48,7 @@ fn raise_epochs(view: &mut View, groups: &[ConversationId]) -> Result<Vec<Event>
     let mut events = vec![];
     for conversation in groups.iter().copied() {
         if let Some(mut group) = view.find(&rows::group(conversation))? {
-            group.epoch += 1;
+            group.epoch += u64::from(!planted!(EpochIsOfMembersOnly));
             events.push(Event::GroupChanged { conversation, group });
         }
     }

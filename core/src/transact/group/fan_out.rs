@@ -20,6 +20,7 @@ pub(crate) fn run(view: &mut View, conversation: ConversationId) -> Result<Decis
     view.need(&[due.key, progress.key])?;
     // A damaged job is done from the beginning: the marks that it makes are maxima.
     let Some(due) = view.find(&due)?.map(|Counter(upto)| Seq(upto)) else {
+        mark!(FanOutIsDone);
         return Ok(Decision::reply(Reply::FannedOut { more: false }));
     };
     let progress = view.find(&progress)?;
@@ -30,8 +31,10 @@ pub(crate) fn run(view: &mut View, conversation: ConversationId) -> Result<Decis
     view.need(&[entry.key])?;
     let members = members?;
     let last = members.last().map(|(user, _)| *user).filter(|_| members.len() as u32 == limits::FAN_OUT_MEMBERS);
+    let last = last.filter(|_| !planted!(FanOutForgetsItsPlace));
     // Who has joined later sees nothing of it. A damaged row is marked all the same: what is behind the mark is judged when it is read.
     let behind = members.into_iter().filter(|(_, member)| member.is_none_or(|member| member.joined <= upto));
+    let behind = behind.filter(|(_, member)| !planted!(FanOutSkipsTheNew if member.is_some_and(|member| member.joined == upto)));
     let users: Vec<UserId> = behind.map(|(user, _)| user).collect();
     let devices = devices_of_users(view, &users)?;
     let entry = view.find(&entry)?;
@@ -42,6 +45,8 @@ pub(crate) fn run(view: &mut View, conversation: ConversationId) -> Result<Decis
     } else {
         // What was sent meanwhile needs another pass.
         let again = due > upto;
+        mark!(FanOutGoesRoundAgain if again);
+        let again = again && !planted!(FanOutForgetsWhatCame);
         events.push(Event::FanOutDone { conversation, again });
         again
     };

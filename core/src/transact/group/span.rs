@@ -21,10 +21,15 @@ pub(crate) fn seen(view: &mut View, conversation: ConversationId, device: Device
     let linked_at = account.devices.iter().find(|linked| linked.serial == device.serial).map_or(u32::MAX, |linked| linked.epoch);
     let past = view.find(&past)?.unwrap_or_default();
     // A device that was linked after its user had left has nothing to do with that time.
-    let past = past.spans.into_iter().filter(|span| linked_at <= span.device_epoch).map(|span| (span.joined, span.left));
+    let past = past
+        .spans
+        .into_iter()
+        .filter(|span| linked_at <= span.device_epoch)
+        .map(|span| (span.joined, if planted!(WhoLeftReadsOn) { head.seq } else { span.left }));
     let mut spans: Vec<(Seq, Seq)> = past.collect();
     if let Some(member) = view.get(&member)? {
-        spans.push((member.joined, head.seq));
+        let joined = spans.first().filter(|_| planted!(SeenSinceTheFirstTime)).map_or(member.joined, |first| first.0);
+        spans.push((joined, head.seq));
     }
     if spans.is_empty() { Err(Reject::NotMember.into()) } else { Ok(Seen { spans }) }
 }
@@ -49,6 +54,7 @@ impl Seen {
     /// for, or the end.
     pub(crate) fn after(&self, after: Seq) -> (Seq, Seq) {
         let next = self.spans.iter().find(|(_, last)| *last > after);
+        mark!(PagePassesOver if next.is_some_and(|(first, _)| *first > after.next()));
         next.map_or((after, after), |(first, last)| (after.max(before(*first)), *last))
     }
 }
