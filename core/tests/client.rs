@@ -105,6 +105,26 @@ fn delivery(seq: u64) -> Delivery {
 }
 
 #[test]
+fn an_own_message_that_came_back_is_acknowledged_after_its_retry_too() {
+    let mut device = Device::online();
+    device.write(7);
+    let own = Delivery { from: Sender::Own(1), id: MessageId([7; 16]), ..delivery(1) };
+    device.frame(ServerFrame::Deliver { of: Target::Id(chat()), entries: vec![own] });
+    assert_eq!(device.last_ack(), Some(Seq(1)));
+    // That did not get there.
+    device.reconnect();
+    let Some(request) =
+        device.frames.iter().find_map(|frame| if let ClientFrame::Send { request, .. } = frame { Some(*request) } else { None })
+    else {
+        panic!("it is sent again: {:?}", device.frames)
+    };
+    device.frame(ServerFrame::Accepted { request, of: None, seq: Seq(1), at: NOW });
+    device.frames.clear();
+    device.pass(limits::HEARTBEAT);
+    assert_eq!(device.last_ack(), Some(Seq(1)));
+}
+
+#[test]
 fn a_first_own_message_does_not_stand_for_what_came_before_it() {
     let mut device = Device::online();
     device.write(7);

@@ -190,6 +190,8 @@ pub struct Scenario {
     pub plan: Plan,
     /// How much of what people do is of each [`Operation`].
     pub weights: [u32; Operation::ALL.len()],
+    /// Of so many turns of all scenarios, this one takes one, where a run is limited by faults or by time.
+    pub every: u64,
     /// Steps between two looks at everything (the machines' own checks, the proof of the log).
     pub sample_every: u64,
     /// Steps between two checkpoints of the hash chain.
@@ -244,6 +246,7 @@ impl Default for Scenario {
             without: Vec::new(),
             plan: Plan::default(),
             weights: [60, 12, 28, 60, 16, 20, 8, 2, 4, 2, 6, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            every: 1,
             sample_every: 512,
             checkpoint_every: 1024,
             sabotage: None,

@@ -105,6 +105,10 @@ impl Client {
         if next {
             self.saving.push_back(Saving { save, conversation, seq, own: true });
         }
+        if again && !next {
+            // It may have come back before, and the acknowledgement of that be lost: the server does not send again what this device says it sent.
+            self.chat(conversation).own_untold = true;
+        }
         if again && !planted!(TicksOfRetriesNotAskedFor) {
             self.ask_receipts_of(conversation);
         }

@@ -112,7 +112,10 @@ impl Gateway {
                     chat.upto = head;
                     // Only the device can say that it has what was sent to it.
                     if chat.owed == 0 {
-                        let ack = PendingAck { delivered: after.min(head), read: Seq::START, request: None };
+                        let delivered = after.min(head);
+                        // A mark that is made later needs no other page to be cleared.
+                        chat.acknowledged = chat.acknowledged.max(delivered);
+                        let ack = PendingAck { delivered, read: Seq::START, request: None };
                         self.acknowledge_later(conn, conversation, ack);
                     }
                 } else {

@@ -130,6 +130,8 @@ impl Gateway {
         let Some(chat) = session.chats.get_mut(&conversation) else { return };
         if chat.sent.is_none() && !chat.reading {
             chat.sent = Some(cursor);
+            // Also for a mark that is made late: nothing else will be read of the conversation, by which it would be cleared.
+            chat.acknowledged = chat.acknowledged.max(cursor);
         }
         let gap = planted!(OwnMessageHidesGap if chat.sent.is_some_and(|sent| sent.next() < seq) && !chat.reading);
         if (chat.sent == Some(Seq(seq.0 - 1)) && !chat.reading) || gap {

@@ -104,7 +104,7 @@ pub(super) struct Chat {
     pub(super) upto: Seq,
     /// The last entry that was sent in this session. Own messages that were accepted in it are not sent.
     pub(super) delivered: Seq,
-    /// What the device has acknowledged in this session.
+    /// What the device has acknowledged, as far as this session knows.
     pub(super) acknowledged: Seq,
     /// Entries sent in this session and not acknowledged.
     pub(super) owed: u32,

@@ -123,6 +123,11 @@ pub(crate) const KEYS: &[Key] = &[
         number(0..=MILLION, |it| it.trimmed.into(), |it, value| it.trimmed = value as u32),
     ),
     key(
+        "every",
+        "Of so many turns of all scenarios this one takes one, in a run that is limited by faults or by time",
+        number(1..=1_000, |it| it.every, |it, value| it.every = value),
+    ),
+    key(
         "sample_every",
         "Steps between two looks at everything (the machines' own checks, the proof of the log)",
         number(1..=1_000_000, |it| it.sample_every, |it, value| it.sample_every = value),

@@ -232,7 +232,7 @@ struct Done {
     save: Option<String>,
 }
 
-/// Saved failures come first. Then the scenarios take turns, one seed each.
+/// Saved failures come first. Then the scenarios take turns, one seed each, but for those that take only some of the turns.
 struct Turns<'a> {
     plan: &'a Plan<'a>,
     began: Instant,
@@ -295,25 +295,29 @@ impl Work for Turns<'_> {
     type Done = Done;
 
     fn next(&mut self) -> Option<Job> {
-        let (target, turn) = self.next;
-        if target == self.scenarios.len() {
-            return None;
+        loop {
+            let (target, turn) = self.next;
+            if target == self.scenarios.len() {
+                return None;
+            }
+            if signals::stopped() {
+                self.end = End::Interrupted;
+                return None;
+            }
+            if self.plan.arguments.time.is_some_and(|time| self.began.elapsed() >= time) {
+                self.end = End::Time;
+                return None;
+            }
+            if self.plan.seeds.is_some_and(|seeds| turn >= seeds) {
+                return None;
+            }
+            let seed = self.plan.from.checked_add(turn).filter(|seed| *seed <= LAST_SEED)?;
+            self.next = if target + 1 < self.scenarios.len() { (target + 1, turn) } else { (self.saved, turn + 1) };
+            let Target { saved, scenario, .. } = &self.plan.targets[target];
+            if saved.is_some() || self.plan.seeds.is_some() || turn.is_multiple_of(scenario.every) {
+                return Some(Job { target, seed: saved.as_ref().map_or(seed, |saved| saved.seed), turn });
+            }
         }
-        if signals::stopped() {
-            self.end = End::Interrupted;
-            return None;
-        }
-        if self.plan.arguments.time.is_some_and(|time| self.began.elapsed() >= time) {
-            self.end = End::Time;
-            return None;
-        }
-        if self.plan.seeds.is_some_and(|seeds| turn >= seeds) {
-            return None;
-        }
-        let seed = self.plan.from.checked_add(turn).filter(|seed| *seed <= LAST_SEED)?;
-        self.next = if target + 1 < self.scenarios.len() { (target + 1, turn) } else { (self.saved, turn + 1) };
-        let saved = self.plan.targets[target].saved.as_ref();
-        Some(Job { target, seed: saved.map_or(seed, |saved| saved.seed), turn })
     }
 
     fn merge(&mut self, Done { target, run, busy, marks, repeated, save }: Done) -> ControlFlow<()> {

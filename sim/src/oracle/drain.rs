@@ -5,7 +5,7 @@ use super::{Oracle, Oracles};
 use crate::store::Store;
 use doubletick_core::command::Command;
 use doubletick_core::gateway::{ConnId, Drain};
-use doubletick_core::id::GatewayId;
+use doubletick_core::id::{GatewayId, SessionEpoch};
 use doubletick_core::limits;
 use doubletick_core::rows::{self, Row, Session};
 use doubletick_core::time::{Millis, Timestamp};
@@ -41,6 +41,10 @@ impl Oracles {
         let watched = &self.devices[device as usize];
         let Some(id) = watched.poses_as.or(watched.id) else { return };
         let Some(stop) = self.stops.get_mut(&place.0) else { return };
+        // Also where an opening that was run again has taken the session back since: its gateway may close it for either reason.
+        if self.replaced.contains(&(gateway, SessionEpoch(place.1.0))) {
+            return;
+        }
         let session = store.latest(&rows::session(id).key).and_then(|value| Session::decode(value).ok());
         if session.is_none_or(|session| session.gateway != gateway || session.epoch.0 != place.1.0) {
             return;

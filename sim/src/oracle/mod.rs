@@ -100,7 +100,7 @@ use access::Access;
 use again::Session;
 use doubletick_core::content::Content;
 use doubletick_core::gateway::ConnId;
-use doubletick_core::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
+use doubletick_core::id::{ConversationId, DeviceId, GatewayId, MessageId, Seq, SessionEpoch, UserId};
 use doubletick_core::reject::Reject;
 use doubletick_core::time::Timestamp;
 use doubletick_core::verify::Proved;
@@ -162,6 +162,8 @@ pub(crate) struct Oracles {
     due: BTreeMap<ConversationId, Seq>,
     changes: Changes,
     parted: BTreeMap<(u32, ConnId), Timestamp>,
+    /// Sessions of which their gateways were told that others have taken their place.
+    replaced: BTreeSet<(GatewayId, SessionEpoch)>,
     access: Access,
     watching: Watching,
     told: Told,

@@ -3,7 +3,7 @@
 use super::access::inner;
 use super::{Oracle, Oracles};
 use crate::store::{Store, Version};
-use doubletick_core::command::{self, Command, Reply};
+use doubletick_core::command::{self, Command, Reply, Wake};
 use doubletick_core::id::{DeviceId, GatewayId};
 use doubletick_core::rows::{self, Lease, Row, Topic};
 use doubletick_core::store::Key;
@@ -25,8 +25,11 @@ impl Oracles {
     pub(crate) fn gateway_told(&mut self, version: Version, batch: &Batch, outcome: &Outcome) {
         self.news_told(version, batch, outcome);
         for (command, reply) in batch.commands.iter().zip(&outcome.replies) {
-            if let (Command::TakeWakes { .. }, Ok(Reply::Wakes { seen, .. })) = (command, reply) {
+            if let (Command::TakeWakes { gateway, .. }, Ok(Reply::Wakes { wakes, seen, .. })) = (command, reply) {
                 self.told.0.extend(seen.iter().map(|wake| (wake.key, wake.stamp)));
+                let replaced =
+                    wakes.iter().filter_map(|(_, wake)| if let Wake::Replaced { epoch, .. } = wake { Some(*epoch) } else { None });
+                self.replaced.extend(replaced.map(|epoch| (*gateway, epoch)));
             } else if let (Command::OpenSession { gateway, .. }, Ok(Reply::Opened { .. })) = (command, reply) {
                 self.opening_told(*gateway);
             } else if let (Command::EndSession { gateway, epoch, .. }, Ok(_)) = (command, reply) {
