@@ -161,6 +161,8 @@ fn a_second_signal_that_comes_later_ends_a_run_at_once() {
     let endless = dir.file("endless.toml", &CALM.replace("trouble_ms = 20_000", "trouble_ms = 2_592_000_000\nmax_steps = 1_000_000_000"));
     let mut child = sim(&["run", &endless, "--seeds", "1"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+    // That line comes before the seed: a signal in between would end the run before it has begun with it.
+    std::thread::sleep(Duration::from_secs(2));
     send(&child, "TERM");
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(child.try_wait().unwrap(), None, "the first one waits for the seed that is under way");
