@@ -130,8 +130,6 @@ pub enum Command {
     },
     /// Groups whose members' receipts are to be summed up. Answer: [`Reply::Sums`].
     ReadSums,
-    /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`] or
-    /// [`Reply::SumDue`].
     /// The next conversations in which there may be something to trim. Answer: [`Reply::Untrimmed`].
     FindUntrimmed {
         /// The conversation after which to look.
@@ -153,7 +151,8 @@ pub enum Command {
         /// Only what was accepted before.
         before: Timestamp,
     },
-    /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`].
+    /// A device has stored everything up to `delivered`; its user was shown everything up to `read`. Answer: [`Reply::Done`] or
+    /// [`Reply::SumDue`].
     Acknowledge {
         /// Which device.
         device: DeviceId,
