@@ -6,6 +6,7 @@ use crate::command::{Command, Reply};
 use crate::id::{ConversationId, GatewayId};
 use crate::reject::Reject;
 use crate::store::Key;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 impl Gateway {
@@ -39,13 +40,7 @@ impl Gateway {
     pub(super) fn fan_outs_read(&mut self, reply: Result<Reply, Reject>) {
         self.looking = false;
         let Ok(Reply::FanOuts(jobs)) = reply else { return };
-        let before = core::mem::replace(&mut self.jobs, jobs.iter().copied().collect());
-        let stuck: Vec<ConversationId> = jobs
-            .into_iter()
-            .filter(|(conversation, stamp)| before.get(conversation) == Some(stamp))
-            .map(|(conversation, _)| conversation)
-            .collect();
-        for conversation in stuck {
+        for conversation in stuck(&mut self.jobs, jobs) {
             if self.falls_to_this(&crate::rows::fan_out_due(conversation).key) && !planted!(JobDiesWithItsGateway) {
                 mark!(FanOutIsTakenOver);
                 self.fan_out(conversation);
@@ -62,4 +57,11 @@ impl Gateway {
         };
         self.leases.keys().all(|other| rank(self.id) < rank(*other))
     }
+}
+
+/// The jobs that have not moved since the last look, as their stamps say.
+pub(super) fn stuck(seen: &mut BTreeMap<ConversationId, u64>, mut jobs: Vec<(ConversationId, u64)>) -> Vec<ConversationId> {
+    let before = core::mem::replace(seen, jobs.iter().copied().collect());
+    jobs.retain(|(conversation, stamp)| before.get(conversation) == Some(stamp));
+    jobs.into_iter().map(|(conversation, _)| conversation).collect()
 }

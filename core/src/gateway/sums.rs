@@ -5,6 +5,7 @@
 
 use super::Gateway;
 use super::dispatch::{Lane, Origin};
+use super::fan_out::stuck;
 use super::timers::Timer;
 use crate::command::{Command, Reply};
 use crate::id::{ConversationId, UserId};
@@ -100,9 +101,7 @@ impl Gateway {
     pub(super) fn sums_read(&mut self, reply: Result<Reply, Reject>) {
         self.sums.looking = false;
         let Ok(Reply::Sums(jobs)) = reply else { return };
-        let before = core::mem::replace(&mut self.sums.seen, jobs.iter().copied().collect());
-        let stuck = jobs.into_iter().filter(|(conversation, stamp)| before.get(conversation) == Some(stamp));
-        for (conversation, _) in stuck.collect::<Vec<_>>() {
+        for conversation in stuck(&mut self.sums.seen, jobs) {
             if self.falls_to_this(&crate::rows::sum_due(conversation).key) {
                 self.sum_later(conversation);
             }
